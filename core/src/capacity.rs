@@ -1,0 +1,74 @@
+//! Every size in one place, each as a sum of who holds what, checked when the crate is compiled.
+
+use crate::config::FrameLen;
+
+/// The most samples a codec frame holds: 60 ms at 48 kHz.
+pub const FRAME_SAMPLES_MAX: usize = FrameLen::Ms60.samples() as usize;
+
+/// The most channels a stream has.
+pub const CHANNELS_MAX: usize = 2;
+
+/// The most interleaved values a codec frame holds.
+pub const FRAME_VALUES_MAX: usize = FRAME_SAMPLES_MAX * CHANNELS_MAX;
+
+/// The longest period that a device may hand over: 20 ms, for devices that cannot do less.
+pub const PERIOD_SAMPLES_MAX: usize = 960;
+
+/// The most interleaved values in a period.
+pub const PERIOD_VALUES_MAX: usize = PERIOD_SAMPLES_MAX * CHANNELS_MAX;
+
+/// The longest Opus packet of 60 ms: three coded frames of at most 1275 bytes (RFC 6716 section 3.2.1),
+/// the TOC byte, the frame count and two lengths of two bytes.
+pub const PAYLOAD_MAX: usize = 3 * 1275 + 1 + 1 + 2 * 2;
+
+/// Packets that may wait between a real-time thread and its I/O thread. At 2.5 ms frames this is 20 ms of
+/// scheduling trouble, at 20 ms frames 160 ms.
+pub const HANDOVER_RING: usize = 8;
+
+/// Packets that the jitter store may hold: 60 ms frames leave it nearly empty, at 2.5 ms it bridges 50 ms.
+pub const STORE_PACKETS: usize = 20;
+
+/// Slots of the capture pool.
+pub const CAPTURE_SLOTS: usize = HANDOVER_RING // waiting in the ring
+    + 1 // being encoded
+    + 1 // being sent to the listeners
+    + 2; // a listener's burst: two sends may be on their way while the ring is full
+
+/// Slots of the playback pool.
+pub const PLAYBACK_SLOTS: usize = HANDOVER_RING // waiting in the ring
+    + STORE_PACKETS // in the jitter store
+    + 1 // being received
+    + 1; // being decoded
+
+/// Commands that may wait for a real-time thread.
+pub const COMMAND_RING: usize = 8;
+
+/// Commands applied in one turn of the crank; the rest wait for the next one.
+pub const COMMANDS_PER_TURN: usize = 4;
+
+/// The most clients that the daemon serves at once.
+pub const CLIENTS_MAX: usize = 64;
+
+/// The most bytes of a name that a client gives itself.
+pub const CLIENT_NAME_MAX: usize = 64;
+
+/// What the kernel may hold for one listener, in bytes, before its newest frames are dropped: a listener
+/// that stalls must not find seconds of stale sound when it comes back.
+pub const LISTENER_QUEUE_BYTES: usize = 16 * 1024;
+
+/// A heapless single-producer ring keeps one place empty.
+#[must_use]
+pub const fn ring(entries: usize) -> usize {
+    entries + 1
+}
+
+/// The ring of packets, as a constant for type signatures.
+pub const HANDOVER_RING_LEN: usize = ring(HANDOVER_RING);
+/// The ring of commands, as a constant for type signatures.
+pub const COMMAND_RING_LEN: usize = ring(COMMAND_RING);
+
+const _: () = assert!(CAPTURE_SLOTS <= 32 && PLAYBACK_SLOTS <= 32, "a pool is one word of bits");
+const _: () = assert!(COMMAND_RING >= COMMANDS_PER_TURN, "a turn can be kept busy");
+const _: () = assert!(PAYLOAD_MAX < u16::MAX as usize, "the wire carries lengths in 16 bits");
+const _: () = assert!(PERIOD_SAMPLES_MAX <= FRAME_SAMPLES_MAX, "a period fits the playback buffer");
+const _: () = assert!(CLIENT_NAME_MAX < PAYLOAD_MAX, "a greeting fits a packet's room");

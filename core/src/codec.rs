@@ -1,0 +1,137 @@
+//! What a codec must be able to do, and the little that core itself knows of Opus packets.
+
+use crate::config::Tuning;
+use crate::time::MediaTime;
+
+/// A codec refused. Counted; the engines carry on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct CodecError {
+    /// The codec's own number for what went wrong.
+    pub code: i32,
+}
+
+/// What a decoder is asked to make sound from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// The next packet.
+    Packet(&'a [u8]),
+    /// The packet *after* a missing one: rebuild the missing one from its redundancy.
+    RecoverFrom(&'a [u8]),
+    /// Nothing: extrapolate.
+    Conceal,
+}
+
+/// Samples to bytes.
+pub trait Encode {
+    /// Encodes one frame of interleaved samples; returns how many bytes of `out` are used.
+    ///
+    /// # Errors
+    /// [`CodecError`] if the codec refuses; `out` is then meaningless.
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError>;
+
+    /// Takes new settings for the next frame on.
+    ///
+    /// # Errors
+    /// [`CodecError`] if the codec refuses one; it then keeps what it had for that one.
+    fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError>;
+}
+
+/// Bytes to samples.
+pub trait Decode {
+    /// Fills the front of `pcm` and returns how many samples (of all channels) were made. For
+    /// [`Input::Conceal`] and [`Input::RecoverFrom`] all of `pcm` is asked for.
+    ///
+    /// # Errors
+    /// [`CodecError`] if the codec refuses the packet.
+    fn decode(&mut self, input: Input<'_>, pcm: &mut [i16]) -> Result<usize, CodecError>;
+}
+
+/// A holder of packet bytes, so that the engines need not know pools.
+pub trait Payload {
+    /// Reads the bytes.
+    fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R;
+}
+
+impl Payload for &[u8] {
+    fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        read(self)
+    }
+}
+
+/// How many samples at 48 kHz an Opus packet holds, from its first two bytes (RFC 6716 section 3.1).
+///
+/// `None` for an empty packet, a missing frame count, no frames, or more than the 120 ms that Opus allows.
+#[must_use]
+pub fn opus_samples(packet: &[u8]) -> Option<u32> {
+    let toc = *packet.first()?;
+    let frame = match toc >> 3 {
+        // SILK: 10, 20, 40, 60 ms.
+        config @ 0..=11 => match config & 3 {
+            0 => 480,
+            1 => 960,
+            2 => 1920,
+            _ => 2880,
+        },
+        // Hybrid: 10, 20 ms.
+        config @ 12..=15 => 480_u32.wrapping_shl(u32::from(config & 1)),
+        // CELT: 2.5, 5, 10, 20 ms.
+        config => 120_u32.wrapping_shl(u32::from(config & 3)),
+    };
+    let frames = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u32::from(*packet.get(1)? & 0x3f),
+    };
+    let samples = frame.saturating_mul(frames);
+    (1..=5760).contains(&samples).then_some(samples)
+}
+
+/// Where a packet stands in its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Extent {
+    /// Stream time of the first sample.
+    pub media: MediaTime,
+    /// How many samples.
+    pub samples: u32,
+}
+
+impl Extent {
+    /// Stream time of the first sample after it.
+    #[must_use]
+    pub const fn end(self) -> MediaTime {
+        self.media.plus(self.samples as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packet_lengths_follow_the_table_of_rfc_6716() {
+        let silk = [480, 960, 1920, 2880];
+        for config in 0..12_u8 {
+            assert_eq!(opus_samples(&[config << 3]), Some(silk[usize::from(config & 3)]));
+        }
+        for (config, samples) in [(12_u8, 480), (13, 960), (14, 480), (15, 960)] {
+            assert_eq!(opus_samples(&[config << 3]), Some(samples));
+        }
+        for config in 16..32_u8 {
+            assert_eq!(opus_samples(&[config << 3]), Some([120, 240, 480, 960][usize::from(config & 3)]));
+        }
+    }
+
+    #[test]
+    fn frame_counts_are_read_and_bounded() {
+        assert_eq!(opus_samples(&[]), None);
+        assert_eq!(opus_samples(&[31 << 3 | 1]), Some(1920));
+        assert_eq!(opus_samples(&[31 << 3 | 2]), Some(1920));
+        assert_eq!(opus_samples(&[31 << 3 | 3]), None, "no frame count");
+        assert_eq!(opus_samples(&[31 << 3 | 3, 0]), None, "no frames");
+        assert_eq!(opus_samples(&[31 << 3 | 3, 3]), Some(2880));
+        assert_eq!(opus_samples(&[31 << 3 | 3, 6]), Some(5760));
+        assert_eq!(opus_samples(&[31 << 3 | 3, 7]), None, "140 ms");
+    }
+}

@@ -1,0 +1,616 @@
+//! What a stream sounds like: presets, and the types that make an impossible stream unsayable.
+//!
+//! The four presets are one `const` table and [`Quality::stream`] is a total function of quality,
+//! direction and content. Rates that Opus does not have, bitrates it refuses and frames it cannot code have
+//! no value here: text becomes a type once, at the edge, or a [`ConfigError`] that names what is allowed.
+
+use core::fmt;
+use core::str::FromStr;
+
+/// The four quality presets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Quality {
+    /// Least bandwidth; speech coding.
+    Low,
+    /// The default: transparent speech, good music.
+    #[default]
+    Medium,
+    /// Music.
+    High,
+    /// The most that Opus is worth.
+    Ultra,
+}
+
+/// Which way the sound goes, seen from the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Direction {
+    /// Sound card → Opus → listeners.
+    Capture,
+    /// A talker's Opus → sound card.
+    Playback,
+}
+
+/// What is being captured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Content {
+    /// A microphone: always mono.
+    #[default]
+    Voice,
+    /// HDMI or line in: stereo, at the bitrates of the playback column.
+    Program,
+}
+
+/// The sampling rates that Opus has. The PCM side always runs at 48 kHz; this bounds the audio bandwidth
+/// that is coded (RFC 6716 table 1: 4, 6, 8, 12 and 20 kHz).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Rate {
+    /// Narrowband, 4 kHz.
+    Hz8000,
+    /// Medium band, 6 kHz.
+    Hz12000,
+    /// Wideband, 8 kHz.
+    Hz16000,
+    /// Super-wideband, 12 kHz.
+    Hz24000,
+    /// Fullband, 20 kHz.
+    Hz48000,
+}
+
+/// One channel or two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Channels {
+    /// One channel.
+    Mono,
+    /// Left and right, interleaved.
+    Stereo,
+}
+
+/// How much sound one packet carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum FrameLen {
+    /// 2.5 ms, 120 samples.
+    Ms2_5,
+    /// 5 ms, 240 samples.
+    Ms5,
+    /// 10 ms, 480 samples.
+    Ms10,
+    /// 20 ms, 960 samples.
+    Ms20,
+    /// 40 ms, 1920 samples.
+    Ms40,
+    /// 60 ms, 2880 samples.
+    Ms60,
+}
+
+/// Coded bits a second: 6 000 to 510 000, what Opus accepts for up to two channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Bitrate(u32);
+
+/// How hard the encoder works: 0 (least) to 10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Complexity(u8);
+
+/// What the encoder is built for. Fixed for the life of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Application {
+    /// Speech modes allowed: 6.5 ms of look-ahead, in-band redundancy possible.
+    Voip,
+    /// No speech modes: 2.5 ms of look-ahead, no in-band redundancy.
+    LowDelay,
+}
+
+/// What kind of sound the encoder may expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum SignalKind {
+    /// Speech.
+    Voice,
+    /// Anything else.
+    Music,
+}
+
+/// The part of a stream that an encoder takes between two frames, without a new encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tuning {
+    /// Coded bits a second, packet headers not counted.
+    pub bitrate: Bitrate,
+    /// Encoder effort.
+    pub complexity: Complexity,
+    /// Upper bound of the coded audio bandwidth.
+    pub rate: Rate,
+    /// Expected kind of sound.
+    pub signal: SignalKind,
+    /// Send next to nothing during silence.
+    pub dtx: bool,
+    /// Write in-band redundancy for the loss that is expected (speech modes only).
+    pub expected_loss_percent: u8,
+}
+
+/// Everything that defines a coded stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Stream {
+    /// Coded channels.
+    pub channels: Channels,
+    /// Sound in one packet.
+    pub frame: FrameLen,
+    /// What the encoder is built for.
+    pub application: Application,
+    /// What can be changed in place.
+    pub tuning: Tuning,
+}
+
+/// The least that has to happen to get from one stream to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// New settings, and perhaps a new frame length, for the same encoder.
+    Retune(Tuning, FrameLen),
+    /// Another encoder.
+    Reshape(Stream),
+}
+
+/// One row of the preset table.
+struct Preset {
+    voice: Bitrate,
+    program: Bitrate,
+    playback_channels: Channels,
+    voice_rate: Rate,
+    frame: FrameLen,
+    application: Application,
+    complexity: Complexity,
+    signal: SignalKind,
+    dtx: bool,
+}
+
+/// The four presets. Bitrates are the seed's; the rest is chosen for a small single-core ARM:
+///
+/// - complexity stays under 7, where libopus starts its tonality analysis, whose worst frame is what hurts
+///   short frames;
+/// - Low uses the speech modes (below about 32 kbit/s they are what keeps speech intelligible) and 40 ms
+///   frames, because at 20 ms the packet headers would cost more than the sound;
+/// - from Medium on, CELT without the speech modes: 4 ms less look-ahead, and at these bitrates it is
+///   transparent for speech too;
+/// - Ultra halves the frame: there the headers are small change.
+const PRESETS: [Preset; 4] = [
+    Preset {
+        voice: Bitrate(16_000),
+        program: Bitrate(32_000),
+        playback_channels: Channels::Mono,
+        voice_rate: Rate::Hz16000,
+        frame: FrameLen::Ms40,
+        application: Application::Voip,
+        complexity: Complexity(2),
+        signal: SignalKind::Voice,
+        dtx: true,
+    },
+    Preset {
+        voice: Bitrate(64_000),
+        program: Bitrate(96_000),
+        playback_channels: Channels::Stereo,
+        voice_rate: Rate::Hz48000,
+        frame: FrameLen::Ms20,
+        application: Application::LowDelay,
+        complexity: Complexity(4),
+        signal: SignalKind::Music,
+        dtx: false,
+    },
+    Preset {
+        voice: Bitrate(128_000),
+        program: Bitrate(192_000),
+        playback_channels: Channels::Stereo,
+        voice_rate: Rate::Hz48000,
+        frame: FrameLen::Ms20,
+        application: Application::LowDelay,
+        complexity: Complexity(5),
+        signal: SignalKind::Music,
+        dtx: false,
+    },
+    Preset {
+        voice: Bitrate(256_000),
+        program: Bitrate(320_000),
+        playback_channels: Channels::Stereo,
+        voice_rate: Rate::Hz48000,
+        frame: FrameLen::Ms10,
+        application: Application::LowDelay,
+        complexity: Complexity(6),
+        signal: SignalKind::Music,
+        dtx: false,
+    },
+];
+
+const _: () = {
+    let [low, medium, high, ultra] = &PRESETS;
+    assert!(low.voice.0 < medium.voice.0 && medium.voice.0 < high.voice.0 && high.voice.0 < ultra.voice.0);
+    assert!(low.program.0 < medium.program.0 && medium.program.0 < high.program.0 && high.program.0 < ultra.program.0);
+    assert!(ultra.complexity.0 <= 6 && ultra.program.0 <= Bitrate::MAX_BPS && low.voice.0 >= Bitrate::MIN_BPS);
+};
+
+impl Quality {
+    /// All presets, from the least to the most.
+    pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Ultra];
+
+    const fn preset(self) -> &'static Preset {
+        let [low, medium, high, ultra] = &PRESETS;
+        match self {
+            Self::Low => low,
+            Self::Medium => medium,
+            Self::High => high,
+            Self::Ultra => ultra,
+        }
+    }
+
+    /// The stream that this preset stands for.
+    ///
+    /// For playback it is what a talker is asked to send; the decoder takes whatever comes.
+    #[must_use]
+    pub const fn stream(self, direction: Direction, content: Content) -> Stream {
+        let preset = self.preset();
+        let (channels, bitrate, rate) = match (direction, content) {
+            (Direction::Capture, Content::Voice) => (Channels::Mono, preset.voice, preset.voice_rate),
+            (Direction::Capture, Content::Program) => (Channels::Stereo, preset.program, Rate::Hz48000),
+            (Direction::Playback, _) => (preset.playback_channels, preset.program, Rate::Hz48000),
+        };
+        Stream {
+            channels,
+            frame: preset.frame,
+            application: preset.application,
+            tuning: Tuning {
+                bitrate,
+                complexity: preset.complexity,
+                rate,
+                signal: preset.signal,
+                dtx: preset.dtx,
+                expected_loss_percent: 0,
+            },
+        }
+    }
+
+    /// The preset's name, as it is written in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Ultra => "ultra",
+        }
+    }
+}
+
+impl Stream {
+    /// The least that turns this stream into `to`.
+    #[must_use]
+    pub fn diff(self, to: Self) -> Change {
+        if self == to {
+            Change::None
+        } else if self.channels == to.channels && self.application == to.application {
+            Change::Retune(to.tuning, to.frame)
+        } else {
+            Change::Reshape(to)
+        }
+    }
+
+    /// Interleaved values in one frame.
+    #[must_use]
+    pub const fn frame_values(self) -> usize {
+        self.frame.samples() as usize * self.channels.count()
+    }
+}
+
+impl Channels {
+    /// How many.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Mono => 1,
+            Self::Stereo => 2,
+        }
+    }
+
+    /// The layout of `count` channels.
+    ///
+    /// # Errors
+    /// [`ConfigError::Channels`] unless `count` is 1 or 2.
+    pub const fn from_count(count: u32) -> Result<Self, ConfigError> {
+        match count {
+            1 => Ok(Self::Mono),
+            2 => Ok(Self::Stereo),
+            _ => Err(ConfigError::Channels(count)),
+        }
+    }
+}
+
+impl FrameLen {
+    /// All frame lengths, the shortest first.
+    pub const ALL: [Self; 6] = [Self::Ms2_5, Self::Ms5, Self::Ms10, Self::Ms20, Self::Ms40, Self::Ms60];
+
+    /// Samples at 48 kHz.
+    #[must_use]
+    pub const fn samples(self) -> u32 {
+        match self {
+            Self::Ms2_5 => 120,
+            Self::Ms5 => 240,
+            Self::Ms10 => 480,
+            Self::Ms20 => 960,
+            Self::Ms40 => 1920,
+            Self::Ms60 => 2880,
+        }
+    }
+
+    /// The length of `samples` samples at 48 kHz, if a frame can have it.
+    #[must_use]
+    pub fn from_samples(samples: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|frame| frame.samples() == samples)
+    }
+
+    /// As it is written in configuration: `2.5ms`, `20ms`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ms2_5 => "2.5ms",
+            Self::Ms5 => "5ms",
+            Self::Ms10 => "10ms",
+            Self::Ms20 => "20ms",
+            Self::Ms40 => "40ms",
+            Self::Ms60 => "60ms",
+        }
+    }
+}
+
+impl Rate {
+    /// All rates, the lowest first.
+    pub const ALL: [Self; 5] = [Self::Hz8000, Self::Hz12000, Self::Hz16000, Self::Hz24000, Self::Hz48000];
+
+    /// In hertz.
+    #[must_use]
+    pub const fn hz(self) -> u32 {
+        match self {
+            Self::Hz8000 => 8_000,
+            Self::Hz12000 => 12_000,
+            Self::Hz16000 => 16_000,
+            Self::Hz24000 => 24_000,
+            Self::Hz48000 => 48_000,
+        }
+    }
+
+    /// The rate of `hz` hertz.
+    ///
+    /// # Errors
+    /// [`ConfigError::Rate`] for a rate that Opus does not have, 22 050 and 44 100 among them.
+    pub fn from_hz(hz: u32) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|rate| rate.hz() == hz).ok_or(ConfigError::Rate(hz))
+    }
+}
+
+impl Bitrate {
+    /// The least that Opus accepts.
+    pub const MIN_BPS: u32 = 6_000;
+    /// The most that Opus accepts.
+    pub const MAX_BPS: u32 = 510_000;
+
+    /// A bitrate of `bps` bits a second.
+    ///
+    /// # Errors
+    /// [`ConfigError::Bitrate`] outside 6 000 to 510 000 bit/s.
+    pub const fn from_bps(bps: u32) -> Result<Self, ConfigError> {
+        if bps < Self::MIN_BPS || bps > Self::MAX_BPS {
+            return Err(ConfigError::Bitrate(bps));
+        }
+        Ok(Self(bps))
+    }
+
+    /// Bits a second.
+    #[must_use]
+    pub const fn bps(self) -> u32 {
+        self.0
+    }
+}
+
+impl Complexity {
+    /// An effort from 0 to 10.
+    ///
+    /// # Errors
+    /// [`ConfigError::Complexity`] above 10.
+    pub const fn new(value: u8) -> Result<Self, ConfigError> {
+        if value > 10 { Err(ConfigError::Complexity(value)) } else { Ok(Self(value)) }
+    }
+
+    /// The effort, 0 to 10.
+    #[must_use]
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+/// A value that no stream can have. The message names the value and what is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum ConfigError {
+    /// Not an Opus rate, in hertz.
+    Rate(u32),
+    /// Not a rate at all.
+    RateText,
+    /// Not a bitrate that Opus accepts, in bits a second.
+    Bitrate(u32),
+    /// Not a bitrate at all.
+    BitrateText,
+    /// Not one or two channels.
+    Channels(u32),
+    /// Not a frame length.
+    Frame,
+    /// Not an encoder effort.
+    Complexity(u8),
+    /// Not a preset.
+    Quality,
+    /// Not a kind of content.
+    Content,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rate(hz) => {
+                write!(f, "{hz} Hz is not an Opus rate; allowed: 8000, 12000, 16000, 24000 or 48000 Hz")
+            }
+            Self::RateText => f.write_str("not a rate; allowed: 8000, 12000, 16000, 24000 or 48000 Hz (8k … 48k)"),
+            Self::Bitrate(bps) => write!(f, "{bps} bit/s is out of range; allowed: 6000 to 510000 bit/s (6k … 510k)"),
+            Self::BitrateText => f.write_str("not a bitrate; allowed: 6k to 510k (bits a second)"),
+            Self::Channels(count) => write!(f, "{count} channels are not supported; allowed: 1 (mono) or 2 (stereo)"),
+            Self::Frame => f.write_str("not a frame length; allowed: 2.5ms, 5ms, 10ms, 20ms, 40ms or 60ms"),
+            Self::Complexity(value) => {
+                write!(f, "complexity {value} is out of range; allowed: 0 to 10")
+            }
+            Self::Quality => f.write_str("not a quality preset; allowed: low, medium, high or ultra"),
+            Self::Content => f.write_str("not a kind of content; allowed: voice or program"),
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl FromStr for Quality {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|quality| quality.name() == text).ok_or(ConfigError::Quality)
+    }
+}
+
+impl FromStr for Content {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text {
+            "voice" => Ok(Self::Voice),
+            "program" => Ok(Self::Program),
+            _ => Err(ConfigError::Content),
+        }
+    }
+}
+
+impl FromStr for FrameLen {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let number = text.strip_suffix("ms").unwrap_or(text).trim_end();
+        let is = |frame: &Self| frame.name().strip_suffix("ms") == Some(number);
+        Self::ALL.into_iter().find(is).ok_or(ConfigError::Frame)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        scaled(text.strip_suffix("Hz").unwrap_or(text).trim_end()).map_or(Err(ConfigError::RateText), Self::from_hz)
+    }
+}
+
+impl FromStr for Bitrate {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let number = text.strip_suffix("bit/s").unwrap_or(text).trim_end();
+        scaled(number).map_or(Err(ConfigError::BitrateText), Self::from_bps)
+    }
+}
+
+/// A whole number, times a thousand if it ends in `k`.
+fn scaled(text: &str) -> Option<u32> {
+    match text.strip_suffix('k') {
+        Some(thousands) => thousands.trim_end().parse::<u32>().ok()?.checked_mul(1000),
+        None => text.parse().ok(),
+    }
+}
+
+impl fmt::Display for Quality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for FrameLen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    #[test]
+    fn the_seeds_bitrates_are_the_presets_bitrates() {
+        let kbps = |direction, content| {
+            Quality::ALL.map(|quality| quality.stream(direction, content).tuning.bitrate.bps() / 1000)
+        };
+        assert_eq!(kbps(Direction::Playback, Content::Voice), [32, 96, 192, 320]);
+        assert_eq!(kbps(Direction::Capture, Content::Voice), [16, 64, 128, 256]);
+        assert_eq!(kbps(Direction::Capture, Content::Program), [32, 96, 192, 320]);
+    }
+
+    #[test]
+    fn a_microphone_is_always_mono_and_program_capture_always_stereo() {
+        for quality in Quality::ALL {
+            assert_eq!(quality.stream(Direction::Capture, Content::Voice).channels, Channels::Mono);
+            assert_eq!(quality.stream(Direction::Capture, Content::Program).channels, Channels::Stereo);
+        }
+    }
+
+    #[test]
+    fn a_better_preset_never_narrows_the_band_or_lowers_the_effort() {
+        for pair in Quality::ALL.windows(2) {
+            let [worse, better] = [pair[0], pair[1]].map(|q| q.stream(Direction::Capture, Content::Voice).tuning);
+            assert!(better.rate >= worse.rate && better.complexity >= worse.complexity);
+        }
+    }
+
+    #[test]
+    fn rates_that_opus_lacks_are_refused_by_name() {
+        for hz in [0, 22_050, 44_100, 96_000] {
+            assert_eq!(Rate::from_hz(hz), Err(ConfigError::Rate(hz)));
+        }
+        let message = "22050".parse::<Rate>().unwrap_err().to_string();
+        assert!(message.contains("22050") && message.contains("24000"), "{message}");
+        assert_eq!("48k".parse(), Ok(Rate::Hz48000));
+        assert_eq!("16000 Hz".parse(), Ok(Rate::Hz16000));
+    }
+
+    #[test]
+    fn text_becomes_a_type_or_an_error_that_says_what_is_allowed() {
+        assert_eq!("2.5ms".parse(), Ok(FrameLen::Ms2_5));
+        assert_eq!("20".parse(), Ok(FrameLen::Ms20));
+        assert_eq!("30ms".parse::<FrameLen>(), Err(ConfigError::Frame));
+        assert_eq!("96k".parse(), Bitrate::from_bps(96_000));
+        assert_eq!("5999".parse::<Bitrate>(), Err(ConfigError::Bitrate(5_999)));
+        assert_eq!("99999999999".parse::<Bitrate>(), Err(ConfigError::BitrateText));
+        assert_eq!("4294968k".parse::<Bitrate>(), Err(ConfigError::BitrateText));
+        assert_eq!("best".parse::<Quality>(), Err(ConfigError::Quality));
+        for quality in Quality::ALL {
+            assert_eq!(quality.name().parse(), Ok(quality));
+        }
+        for frame in FrameLen::ALL {
+            assert_eq!(frame.name().parse(), Ok(frame));
+            assert_eq!(FrameLen::from_samples(frame.samples()), Some(frame));
+        }
+    }
+
+    #[test]
+    fn the_smallest_change_is_chosen() {
+        let medium = Quality::Medium.stream(Direction::Capture, Content::Voice);
+        let high = Quality::High.stream(Direction::Capture, Content::Voice);
+        let low = Quality::Low.stream(Direction::Capture, Content::Voice);
+        assert_eq!(medium.diff(medium), Change::None);
+        assert_eq!(medium.diff(high), Change::Retune(high.tuning, high.frame));
+        assert_eq!(medium.diff(low), Change::Reshape(low));
+    }
+}

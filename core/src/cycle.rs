@@ -1,0 +1,267 @@
+//! One turn of the crank, for capture and for playback: the loop body that threads and simulator share.
+//!
+//! A rig owns everything that one direction's real-time thread touches. A turn waits for the device, does a
+//! bounded amount of work and returns; it never allocates, locks or formats. Nothing leaves the thread but
+//! handles, through single-producer rings, and reports, through latest-value cells.
+
+use crate::capacity::{COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX};
+use crate::codec::{Decode, Encode, Extent, Payload, opus_samples};
+use crate::engine::capture::{Capture, Command, Outcome};
+use crate::engine::playback::Playback;
+use crate::jitter::Arrival;
+use crate::latest::Publisher;
+use crate::meter::{CaptureReport, PlaybackReport};
+use crate::pool::{Pool, Shared};
+use crate::port::{Clock, PcmError, PcmIn, PcmOut};
+use crate::signal;
+use crate::time::{Instant, Span};
+use crate::wire::{Flags, Frame};
+use heapless::spsc::{Consumer, Producer};
+
+/// A frame and when it arrived, on its way to the playback thread.
+#[derive(Clone, Debug)]
+pub struct Inbound<'p, const N: usize> {
+    /// When it arrived.
+    pub arrived: Instant,
+    /// The frame.
+    pub frame: Shared<'p, Frame, N>,
+}
+
+impl<const N: usize> Payload for Shared<'_, Frame, N> {
+    fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        self.with(|frame| read(frame.payload()))
+    }
+}
+
+/// What one turn of capture did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Turn {
+    /// Packets handed over.
+    pub packets: u32,
+    /// The device ran over and was brought back.
+    pub recovered: bool,
+}
+
+/// Everything that the capture thread owns.
+pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
+    device: I,
+    clock: C,
+    engine: Capture<E>,
+    pool: &'p Pool<Frame, N>,
+    commands: Consumer<'a, Command>,
+    packets: Producer<'a, Shared<'p, Frame, N>>,
+    reports: Publisher<'a, CaptureReport>,
+    period: [i16; PERIOD_VALUES_MAX],
+    converted: [i16; PERIOD_VALUES_MAX],
+    /// When the latest sample was captured.
+    edge: Option<Instant>,
+    /// The device lost sound since then.
+    gap: bool,
+}
+
+/// The rings and the pool of a capture rig.
+pub struct CaptureLinks<'a, 'p, const N: usize> {
+    /// Where packets are coded into.
+    pub pool: &'p Pool<Frame, N>,
+    /// Changes come in here.
+    pub commands: Consumer<'a, Command>,
+    /// Packets leave here.
+    pub packets: Producer<'a, Shared<'p, Frame, N>>,
+    /// Reports are published here.
+    pub reports: Publisher<'a, CaptureReport>,
+}
+
+impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I, C, E, N> {
+    /// Puts the parts together.
+    pub fn new(device: I, clock: C, engine: Capture<E>, links: CaptureLinks<'a, 'p, N>) -> Self {
+        let CaptureLinks { pool, commands, packets, reports } = links;
+        Self {
+            device,
+            clock,
+            engine,
+            pool,
+            commands,
+            packets,
+            reports,
+            period: [0; PERIOD_VALUES_MAX],
+            converted: [0; PERIOD_VALUES_MAX],
+            edge: None,
+            gap: false,
+        }
+    }
+
+    /// The engine, to look at.
+    pub const fn engine(&self) -> &Capture<E> {
+        &self.engine
+    }
+
+    /// Waits for a period, codes what is full, hands it over.
+    ///
+    /// # Errors
+    /// [`PcmError`] if the device is beyond recovery, or over.
+    pub fn turn(&mut self) -> Result<Turn, PcmError> {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Some(command) = self.commands.dequeue() else {
+                break;
+            };
+            self.engine.apply(command);
+        }
+        let mut turn = Turn::default();
+        let channels = self.device.channels();
+        let values = self.device.period().saturating_mul(channels).min(PERIOD_VALUES_MAX);
+        let room = self.period.get_mut(..values).unwrap_or(&mut []);
+        match self.device.read(room) {
+            Ok(read) => {
+                let age = Span::from_samples(u64::from(read.samples).saturating_add(u64::from(read.pending)));
+                let first = self.clock.now().minus(age);
+                if core::mem::take(&mut self.gap) {
+                    self.bridge_gap(first, &mut turn);
+                }
+                let got = (read.samples as usize).saturating_mul(channels).min(values);
+                self.take_in(first, got, channels, &mut turn);
+                self.edge = Some(first.plus(Span::from_samples(u64::from(read.samples))));
+            }
+            Err(why @ (PcmError::Xrun | PcmError::Suspended)) => {
+                self.engine.on_xrun();
+                self.gap = true;
+                self.device.recover(why)?;
+                turn.recovered = true;
+            }
+            Err(fatal) => return Err(fatal),
+        }
+        if turn.packets > 0 || turn.recovered {
+            self.reports.publish(*self.engine.report());
+        }
+        Ok(turn)
+    }
+
+    /// Accounts for the sound that the device lost before `first`.
+    fn bridge_gap(&mut self, first: Instant, turn: &mut Turn) {
+        let Some(edge) = self.edge else { return };
+        let mut lost = first.since(edge).as_samples();
+        // Twice at most: fill up the frame under way, then place the rest.
+        while lost > 0 {
+            lost = self.engine.on_gap(edge, lost);
+            if self.engine.is_full() {
+                self.hand_over(turn);
+            }
+        }
+    }
+
+    /// Feeds `got` values of the period to the engine, in the engine's layout of channels.
+    fn take_in(&mut self, first: Instant, got: usize, channels: usize, turn: &mut Turn) {
+        let coded = self.engine.stream().channels.count();
+        let source = self.period.get(..got).unwrap_or(&[]);
+        let end = signal::convert_channels(source, channels, &mut self.converted, coded);
+        let (mut from, mut at) = (0_usize, first);
+        // Each round takes at least one value, so it ends.
+        while from < end {
+            let rest = self.converted.get(from..end).unwrap_or(&[]);
+            let taken = self.engine.feed(at, rest);
+            if self.engine.is_full() {
+                self.hand_over(turn);
+            } else if taken == 0 {
+                break;
+            }
+            from = from.saturating_add(taken);
+            at = first.plus(Span::from_samples(from.checked_div(coded).unwrap_or(0) as u64));
+        }
+    }
+
+    fn hand_over(&mut self, turn: &mut Turn) {
+        if self.engine.is_muted() {
+            self.engine.mute();
+            return;
+        }
+        let Ok(mut slot) = self.pool.claim() else {
+            self.engine.skip();
+            return;
+        };
+        let engine = &mut self.engine;
+        if slot.with_mut(|frame| engine.encode(frame)) == Outcome::Refused {
+            return;
+        }
+        match self.packets.enqueue(slot.share()) {
+            Ok(()) => turn.packets = turn.packets.saturating_add(1),
+            Err(_) => self.engine.on_ring_full(),
+        }
+    }
+}
+
+/// Everything that the playback thread owns.
+pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
+    device: O,
+    clock: C,
+    engine: Playback<D, Shared<'p, Frame, N>>,
+    arrivals: Consumer<'a, Inbound<'p, N>>,
+    reports: Publisher<'a, PlaybackReport>,
+    period: [i16; PERIOD_VALUES_MAX],
+}
+
+impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p, O, C, D, N> {
+    /// Puts the parts together. The engine must make as many channels as the device has.
+    pub const fn new(
+        device: O,
+        clock: C,
+        engine: Playback<D, Shared<'p, Frame, N>>,
+        arrivals: Consumer<'a, Inbound<'p, N>>,
+        reports: Publisher<'a, PlaybackReport>,
+    ) -> Self {
+        Self { device, clock, engine, arrivals, reports, period: [0; PERIOD_VALUES_MAX] }
+    }
+
+    /// The engine, to look at.
+    pub const fn engine(&self) -> &Playback<D, Shared<'p, Frame, N>> {
+        &self.engine
+    }
+
+    /// Waits until the device wants a period, makes it and hands it over.
+    ///
+    /// # Errors
+    /// [`PcmError`] if the device is beyond recovery, or over.
+    pub fn turn(&mut self) -> Result<(), PcmError> {
+        if let Err(why) = self.device.wait() {
+            return self.recover(why);
+        }
+        for _ in 0..HANDOVER_RING_LEN {
+            let Some(inbound) = self.arrivals.dequeue() else {
+                break;
+            };
+            self.accept(inbound);
+        }
+        let now = self.clock.now();
+        let queued = self.device.queued();
+        let values = self.device.period().saturating_mul(self.device.channels()).min(PERIOD_VALUES_MAX);
+        let period = self.period.get_mut(..values).unwrap_or(&mut []);
+        self.engine.render(now, queued, period);
+        let written = self.device.write(period);
+        self.reports.publish(*self.engine.report());
+        written.or_else(|why| self.recover(why))
+    }
+
+    fn accept(&mut self, inbound: Inbound<'p, N>) {
+        let (header, samples) = inbound.frame.with(|frame| (frame.header, opus_samples(frame.payload())));
+        if header.flags.has(Flags::START) {
+            self.engine.restart();
+        }
+        let arrival = Arrival {
+            extent: Extent { media: header.media, samples: samples.unwrap_or(0) },
+            arrived: inbound.arrived,
+            captured: (header.captured != Instant::ZERO).then_some(header.captured),
+            payload: inbound.frame,
+        };
+        // Refusals are counted by the engine.
+        let _ = self.engine.accept(arrival);
+    }
+
+    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
+        match why {
+            PcmError::Xrun | PcmError::Suspended => {
+                self.engine.on_xrun();
+                self.device.recover(why)
+            }
+            fatal => Err(fatal),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Counters with one owner each, published as snapshots.
+//!
+//! Nobody shares a counter: the engine that counts owns it, and others get copies. [`AudioMetrics`] are the
+//! six numbers of the seed's system; here each of them is really written.
+
+use crate::signal::Level;
+use crate::time::{Instant, Span};
+
+/// What the seed's system counts, for one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct AudioMetrics {
+    /// Packets that went all the way.
+    pub frames_received: u64,
+    /// Packets that did not, for whatever reason.
+    pub frames_dropped: u64,
+    /// Coded bytes in the received ones.
+    pub bytes_processed: u64,
+    /// Clients that went away without a goodbye.
+    pub connection_drops: u64,
+    /// When the latest packet was received.
+    pub last_frame: Option<Instant>,
+    /// Smoothed latency (see [`record_latency`](Self::record_latency)); `None` before the first sample.
+    pub average_latency: Option<Span>,
+}
+
+impl AudioMetrics {
+    /// Counts a packet of `bytes` coded bytes.
+    pub fn record_frame(&mut self, now: Instant, bytes: usize) {
+        self.frames_received = self.frames_received.wrapping_add(1);
+        self.bytes_processed = self.bytes_processed.wrapping_add(bytes as u64);
+        self.last_frame = Some(now);
+    }
+
+    /// Counts `count` packets that did not make it.
+    pub fn record_dropped(&mut self, count: u64) {
+        self.frames_dropped = self.frames_dropped.wrapping_add(count);
+    }
+
+    /// Counts a client that vanished.
+    pub fn record_connection_drop(&mut self) {
+        self.connection_drops = self.connection_drops.wrapping_add(1);
+    }
+
+    /// Takes a latency sample into the average: exponential smoothing with weight 1/16.
+    pub fn record_latency(&mut self, sample: Span) {
+        let average = match self.average_latency {
+            None => sample.as_micros(),
+            Some(old) => old.as_micros().saturating_mul(15).saturating_add(sample.as_micros()) / 16,
+        };
+        self.average_latency = Some(Span::from_micros(average));
+    }
+}
+
+/// What the capture thread has done so far.
+///
+/// The ledger: every captured sample is in a frame that was sent, dropped, muted or refused by the encoder,
+/// or waits for its frame to fill (`captured_samples + lost_samples` is the stream time).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct CaptureReport {
+    /// Samples that the device delivered.
+    pub captured_samples: u64,
+    /// Samples that the device lost, by the clock.
+    pub lost_samples: u64,
+    /// Times that the device ran over.
+    pub xruns: u64,
+    /// Frames encoded and handed over.
+    pub sent: u64,
+    /// Frames dropped because no slot was free.
+    pub no_slot: u64,
+    /// Frames dropped because the I/O thread did not take them in time.
+    pub ring_full: u64,
+    /// Frames not sent because of mute.
+    pub muted: u64,
+    /// Whole frames that fell into a gap of the device.
+    pub gap_frames: u64,
+    /// Frames that the encoder refused.
+    pub encode_errors: u64,
+    /// Coded bytes.
+    pub bytes: u64,
+    /// Level of the latest period.
+    pub level: Level,
+}
+
+impl CaptureReport {
+    /// Frames that were captured and not sent, mute aside.
+    #[must_use]
+    pub const fn dropped(&self) -> u64 {
+        self.no_slot.wrapping_add(self.ring_full).wrapping_add(self.gap_frames).wrapping_add(self.encode_errors)
+    }
+}
+
+/// What the playback thread has done so far, and how it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct PlaybackReport {
+    /// Packets, bytes and latency: from the capture of a packet's first sample until it leaves the device,
+    /// if the sender says when it captured.
+    pub metrics: AudioMetrics,
+    /// Packets that came after their time.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicates: u64,
+    /// Packets thrown out because the store was full.
+    pub overflow: u64,
+    /// Packets that the decoder refused.
+    pub decode_errors: u64,
+    /// Samples made up for lost packets.
+    pub concealed_samples: u64,
+    /// Samples made up while waiting for a late packet; the delay grew by them.
+    pub held_samples: u64,
+    /// Samples cut out to bring the delay down.
+    pub cut_samples: u64,
+    /// Times that the stream time jumped and playback followed.
+    pub resyncs: u64,
+    /// Times that the device ran dry.
+    pub xruns: u64,
+    /// Samples played from packets.
+    pub played_samples: u64,
+    /// Delay that is held on purpose now: the least time that packets wait, of late.
+    pub depth: Span,
+    /// The delay aimed at.
+    pub target: Span,
+    /// Samples in the device after the latest period.
+    pub queued: u32,
+    /// Level of the latest period.
+    pub level: Level,
+    /// Whether a stream is being played.
+    pub playing: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_one_of_the_six_numbers_moves() {
+        let mut metrics = AudioMetrics::default();
+        metrics.record_frame(Instant::from_micros(20_000), 160);
+        metrics.record_frame(Instant::from_micros(40_000), 140);
+        metrics.record_dropped(3);
+        metrics.record_connection_drop();
+        metrics.record_latency(Span::from_millis(32));
+        assert_eq!(metrics.average_latency, Some(Span::from_millis(32)), "the first sample is the average");
+        metrics.record_latency(Span::from_millis(48));
+        assert_eq!(
+            metrics,
+            AudioMetrics {
+                frames_received: 2,
+                frames_dropped: 3,
+                bytes_processed: 300,
+                connection_drops: 1,
+                last_frame: Some(Instant::from_micros(40_000)),
+                average_latency: Some(Span::from_millis(33)),
+            }
+        );
+    }
+}

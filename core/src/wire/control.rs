@@ -1,0 +1,247 @@
+//! The payloads of greetings and refusals.
+
+use super::WireError;
+use crate::config::{Channels, ConfigError, FrameLen};
+
+/// What a client wants to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Role {
+    /// Receives captured packets.
+    Listener = 1,
+    /// Sends packets to be played.
+    Talker = 2,
+    /// Asks for status.
+    Observer = 3,
+}
+
+impl Role {
+    /// The role's name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Listener => "listener",
+            Self::Talker => "talker",
+            Self::Observer => "observer",
+        }
+    }
+}
+
+/// A client's greeting: role, flags, two bytes of zero, and a name of at most 64 bytes of UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello<'a> {
+    /// What the client wants to be.
+    pub role: Role,
+    /// A talker that replaces the one who is talking.
+    pub takeover: bool,
+    /// What the client calls itself, for logs and status.
+    pub name: &'a str,
+}
+
+impl<'a> Hello<'a> {
+    /// Reads a greeting's payload.
+    ///
+    /// # Errors
+    /// [`WireError`] naming the field.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
+        let too_short = WireError::Incomplete { needed: 4 };
+        let ([role, flags, _, _], name) = payload.split_first_chunk::<4>().ok_or(too_short)?;
+        let role = match role {
+            1 => Role::Listener,
+            2 => Role::Talker,
+            3 => Role::Observer,
+            other => return Err(WireError::Field("role", u32::from(*other))),
+        };
+        if *flags > 1 {
+            return Err(WireError::Field("hello flags", u32::from(*flags)));
+        }
+        let name = core::str::from_utf8(name).map_err(|_| WireError::Text("name"))?;
+        Ok(Self { role, takeover: *flags == 1, name })
+    }
+
+    /// Writes the payload into `out`; returns its length.
+    ///
+    /// # Errors
+    /// [`WireError::Length`] if it does not fit.
+    pub fn emit(&self, out: &mut [u8]) -> Result<usize, WireError> {
+        let length = self.name.len().saturating_add(4);
+        let too_long = WireError::Length { got: length, min: 4, max: out.len() };
+        let out = out.get_mut(..length).ok_or(too_long)?;
+        let (head, name) = out.split_first_chunk_mut::<4>().ok_or(too_long)?;
+        *head = [self.role as u8, u8::from(self.takeover), 0, 0];
+        name.copy_from_slice(self.name.as_bytes());
+        Ok(length)
+    }
+}
+
+/// The daemon's answer to a greeting, 16 bytes: what the stream in the client's direction is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Welcome {
+    /// The client's number, for logs.
+    pub client: u32,
+    /// Coded channels (a talker may send either).
+    pub channels: Channels,
+    /// Sound in one packet (a talker may send any length up to 60 ms).
+    pub frame: FrameLen,
+    /// Coded bits a second.
+    pub bitrate_bps: u32,
+}
+
+impl Welcome {
+    /// Reads a welcome's payload.
+    ///
+    /// # Errors
+    /// [`WireError`] naming the field.
+    pub fn parse(payload: &[u8]) -> Result<Self, WireError> {
+        let fields = payload.first_chunk::<16>().ok_or(WireError::Incomplete { needed: 16 })?;
+        let [c0, c1, c2, c3, channels, _, f0, f1, b0, b1, b2, b3, _, _, _, _] = *fields;
+        let samples = u32::from(u16::from_le_bytes([f0, f1]));
+        let channels = Channels::from_count(u32::from(channels)).map_err(|error| match error {
+            ConfigError::Channels(count) => WireError::Field("channels", count),
+            _ => WireError::Field("channels", 0),
+        })?;
+        Ok(Self {
+            client: u32::from_le_bytes([c0, c1, c2, c3]),
+            channels,
+            frame: FrameLen::from_samples(samples).ok_or(WireError::Field("frame samples", samples))?,
+            bitrate_bps: u32::from_le_bytes([b0, b1, b2, b3]),
+        })
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn emit(&self) -> [u8; 16] {
+        let [c0, c1, c2, c3] = self.client.to_le_bytes();
+        let [f0, f1, _, _] = self.frame.samples().to_le_bytes();
+        let [b0, b1, b2, b3] = self.bitrate_bps.to_le_bytes();
+        [c0, c1, c2, c3, self.channels.count() as u8, 0, f0, f1, b0, b1, b2, b3, 0, 0, 0, 0]
+    }
+}
+
+/// Why the daemon closes a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u16)]
+pub enum ErrorCode {
+    /// The bytes are not a message.
+    Malformed = 1,
+    /// Another version of the protocol.
+    Version = 2,
+    /// A message that this role may not send, or not now.
+    Unexpected = 3,
+    /// Somebody else is talking.
+    Busy = 4,
+    /// A newer talker took over.
+    Replaced = 5,
+    /// As many clients as the daemon serves.
+    TooManyClients = 6,
+    /// The daemon has no such direction, or its device is gone.
+    Unavailable = 7,
+    /// The daemon is going down.
+    Closing = 8,
+}
+
+impl ErrorCode {
+    /// All codes, in the order of their numbers.
+    pub const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::Version,
+        Self::Unexpected,
+        Self::Busy,
+        Self::Replaced,
+        Self::TooManyClients,
+        Self::Unavailable,
+        Self::Closing,
+    ];
+}
+
+/// A refusal: a code for programs and a text for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault<'a> {
+    /// What is wrong.
+    pub code: ErrorCode,
+    /// The same in words, naming the thing and what is allowed.
+    pub text: &'a str,
+}
+
+impl<'a> Fault<'a> {
+    /// Reads a refusal's payload.
+    ///
+    /// # Errors
+    /// [`WireError`] naming the field.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
+        let (code, text) = payload.split_first_chunk::<2>().ok_or(WireError::Incomplete { needed: 2 })?;
+        let code = u16::from_le_bytes(*code);
+        let known = ErrorCode::ALL.into_iter().find(|known| *known as u16 == code);
+        Ok(Self {
+            code: known.ok_or(WireError::Field("error code", u32::from(code)))?,
+            text: core::str::from_utf8(text).map_err(|_| WireError::Text("error text"))?,
+        })
+    }
+
+    /// Writes the payload into `out`, the text cut where `out` ends; returns its length.
+    pub fn emit(&self, out: &mut [u8]) -> usize {
+        let mut room = self.text.len().min(out.len().saturating_sub(2));
+        while !self.text.is_char_boundary(room) {
+            room = room.saturating_sub(1);
+        }
+        let code = (self.code as u16).to_le_bytes();
+        let bytes = code.iter().chain(self.text.as_bytes().iter().take(room));
+        out.iter_mut().zip(bytes).map(|(to, from)| *to = *from).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greetings_survive_the_wire() {
+        for role in [Role::Listener, Role::Talker, Role::Observer] {
+            for takeover in [false, true] {
+                let hello = Hello { role, takeover, name: "küche" };
+                let mut bytes = [0; 68];
+                let length = hello.emit(&mut bytes).unwrap();
+                assert_eq!(Hello::parse(&bytes[..length]), Ok(hello));
+            }
+        }
+    }
+
+    #[test]
+    fn bad_greetings_name_the_field() {
+        assert_eq!(Hello::parse(&[1, 0, 0]), Err(WireError::Incomplete { needed: 4 }));
+        assert_eq!(Hello::parse(&[9, 0, 0, 0]), Err(WireError::Field("role", 9)));
+        assert_eq!(Hello::parse(&[1, 2, 0, 0]), Err(WireError::Field("hello flags", 2)));
+        assert_eq!(Hello::parse(&[1, 0, 0, 0, 0xff]), Err(WireError::Text("name")));
+        assert!(Hello { role: Role::Talker, takeover: false, name: "abcde" }.emit(&mut [0; 8]).is_err());
+    }
+
+    #[test]
+    fn welcomes_survive_the_wire_for_every_frame_length() {
+        for frame in FrameLen::ALL {
+            let welcome = Welcome { client: 0xdead_beef, channels: Channels::Stereo, frame, bitrate_bps: 96_000 };
+            assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
+        }
+        let mut bytes = Welcome { client: 1, channels: Channels::Mono, frame: FrameLen::Ms5, bitrate_bps: 1 }.emit();
+        bytes[4] = 3;
+        assert_eq!(Welcome::parse(&bytes), Err(WireError::Field("channels", 3)));
+        bytes[4] = 2;
+        bytes[6] = 1;
+        assert_eq!(Welcome::parse(&bytes), Err(WireError::Field("frame samples", 1)));
+    }
+
+    #[test]
+    fn refusals_survive_the_wire_and_are_cut_between_characters() {
+        for code in ErrorCode::ALL {
+            let mut bytes = [0; 32];
+            let length = Fault { code, text: "nö" }.emit(&mut bytes);
+            assert_eq!(Fault::parse(&bytes[..length]), Ok(Fault { code, text: "nö" }));
+        }
+        let mut tight = [0; 4];
+        let length = Fault { code: ErrorCode::Busy, text: "nö" }.emit(&mut tight);
+        assert_eq!(Fault::parse(&tight[..length]).unwrap().text, "n");
+        assert_eq!(Fault::parse(&[99, 0]), Err(WireError::Field("error code", 99)));
+    }
+}
