@@ -128,12 +128,35 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
                 self.device.recover(why)?;
                 turn.recovered = true;
             }
-            Err(fatal) => return Err(fatal),
+            Err(fatal) => {
+                self.finish(&mut turn);
+                self.reports.publish(*self.engine.report());
+                return Err(fatal);
+            }
         }
         if turn.packets > 0 || turn.recovered {
             self.reports.publish(*self.engine.report());
         }
         Ok(turn)
+    }
+
+    /// Goes on with another device, or the same one opened again; the time between is a gap.
+    pub fn replace_device(&mut self, device: I) {
+        self.device = device;
+        self.gap = true;
+    }
+
+    /// The device is over: the frame under way goes out, filled up with silence.
+    fn finish(&mut self, turn: &mut Turn) {
+        if let Some(edge) = self.edge {
+            let before = self.engine.media_time();
+            self.engine.fill_up(edge);
+            let filled = self.engine.media_time().since(before);
+            self.edge = Some(edge.plus(Span::from_samples(filled)));
+            if self.engine.is_full() {
+                self.hand_over(turn);
+            }
+        }
     }
 
     /// Accounts for the sound that the device lost before `first`.
@@ -214,6 +237,11 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     /// The engine, to look at.
     pub const fn engine(&self) -> &Playback<D, Shared<'p, Frame, N>> {
         &self.engine
+    }
+
+    /// Goes on with another device, or the same one opened again. It must have as many channels.
+    pub fn replace_device(&mut self, device: O) {
+        self.device = device;
     }
 
     /// Waits until the device wants a period, makes it and hands it over.

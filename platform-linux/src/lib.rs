@@ -1,1 +1,13 @@
-//! x
+//! Soundpost on Linux: ALSA and other devices, libopus, unix sockets, and the daemon that joins them.
+//!
+//! Nothing here decides anything about sound: thresholds, presets and timing come from `soundpost-core`.
+//! Audio runs on threads of its own ([`rt`]); tokio serves everything else on one other thread.
+
+pub mod cli;
+pub mod client;
+pub mod daemon;
+pub mod direction;
+pub mod opus;
+pub mod pcm;
+pub mod rt;
+pub mod socket;

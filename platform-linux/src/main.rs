@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `soundpost` program.
+
+fn main() -> std::process::ExitCode {
+    soundpost_linux::cli::main()
+}

@@ -178,6 +178,13 @@ impl<E: Encode> Capture<E> {
         rest.saturating_sub(self.pad(rest))
     }
 
+    /// No more sound will come after `edge`: fills the frame under way up with silence, if there is one.
+    pub fn fill_up(&mut self, edge: Instant) {
+        if self.filled > 0 {
+            self.on_gap(edge, u64::from(self.stream.frame.samples()));
+        }
+    }
+
     /// Encodes the full frame into `out`.
     pub fn encode(&mut self, out: &mut Frame) -> Outcome {
         let pcm = self.gathered.get(..self.filled).unwrap_or(&[]);

@@ -1,0 +1,106 @@
+//! `soundpost listen`: hear what a daemon captures, on a sound card or in a file.
+
+use super::{Outcome, SocketArg, live, runtime};
+use crate::client::{ClientError, Connection, Incoming};
+use crate::daemon::status::PlaybackStatus;
+use crate::direction::PlaybackSide;
+use crate::pcm::Uri;
+use crate::rt::{self, now};
+use clap::Args;
+use soundpost_core::wire::{Hello, Kind, Role};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Hear what a daemon captures.
+#[derive(Debug, Args)]
+pub(super) struct Listen {
+    /// Where the sound goes: alsa:NAME, file:PATH.wav, null or auto.
+    #[arg(short, long, default_value = "auto", value_name = "URI")]
+    output: Uri,
+    /// Stop after this long, such as 10s [default: listen until interrupted].
+    #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
+    limit: Option<Duration>,
+    /// Print the final figures as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+impl Listen {
+    pub(super) fn run(self) -> Outcome {
+        runtime()?.block_on(async {
+            let hello = Hello { role: Role::Listener, takeover: false, name: "soundpost listen" };
+            let mut connection = Connection::open(&self.socket.path(), &hello).await?;
+            let _ = rt::prepare();
+            let mut side = PlaybackSide::start(&self.output, connection.welcome.channels)?;
+            eprintln!("listening: {}", side.opened);
+            let ended = receive(&mut connection, &mut side, self.limit).await;
+            let status = figures(&mut side, &self.output);
+            live::end();
+            let json = || serde_json::to_string(&status).map(|json| json + "\n");
+            super::print(&if self.json { json()? } else { status.to_string() })?;
+            ended.map_err(Into::into)
+        })
+    }
+}
+
+/// Plays what comes until the time is up, somebody interrupts, or the daemon goes.
+async fn receive(
+    connection: &mut Connection,
+    side: &mut PlaybackSide,
+    limit: Option<Duration>,
+) -> Result<(), ClientError> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let deadline = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
+    tokio::pin!(deadline);
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    let mut first = true;
+    let (mut too_many, shown) = (0_u64, live::wanted());
+    loop {
+        tokio::select! {
+            biased;
+            incoming = connection.next() => match incoming? {
+                Incoming::Packet(header, payload) => {
+                    match side.push(header, payload, first) {
+                        Ok(()) => first = false,
+                        Err(why) => {
+                            too_many += 1;
+                            tracing::debug!("a packet was not played: {why:?} ({too_many} so far)");
+                        }
+                    }
+                }
+                Incoming::Bye => {
+                    eprintln!("the daemon stops");
+                    return Ok(());
+                }
+                Incoming::Status(_) => {}
+            },
+            () = &mut deadline => break,
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = ticks.tick(), if shown => show(side),
+        }
+    }
+    connection.send(Kind::Bye, &[])
+}
+
+fn figures(side: &mut PlaybackSide, uri: &Uri) -> PlaybackStatus {
+    let (report, pool) = (side.report(), side.pool());
+    PlaybackStatus::of(&uri.to_string(), &side.opened, &side.state(), &report, report.metrics, pool, now())
+}
+
+/// The live line.
+fn show(side: &mut PlaybackSide) {
+    let report = side.report();
+    let ms = |span: soundpost_core::time::Span| span.as_micros() as f64 / 1000.0;
+    live::show(&format!(
+        "{} {} packets, {} dropped │ latency {} │ held {:.1} ms",
+        live::meter(crate::daemon::status::dbfs(report.level)),
+        report.metrics.frames_received,
+        report.metrics.frames_dropped,
+        live::latency(report.metrics.average_latency.map(ms)),
+        ms(report.depth),
+    ));
+}

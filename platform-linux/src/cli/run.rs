@@ -1,0 +1,70 @@
+//! `soundpost run`: the daemon.
+
+use super::{Outcome, SocketArg, StreamArgs, live};
+use crate::daemon::{self, Settings, status::Status};
+use crate::pcm::Uri;
+use clap::Args;
+use soundpost_core::config::{Content, Direction};
+
+/// Serve: capture for listeners, play what a talker sends.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Where sound comes from: alsa:NAME, file:PATH.wav[?loop], tone:, null or auto.
+    #[arg(long, default_value = "auto", value_name = "URI")]
+    capture: Uri,
+    /// Where a talker's sound goes: alsa:NAME, file:PATH.wav, null or auto.
+    #[arg(long, default_value = "auto", value_name = "URI")]
+    playback: Uri,
+    /// What is captured: voice (a microphone, mono) or program (HDMI or line in, stereo).
+    #[arg(long, default_value = "voice", value_name = "KIND")]
+    content: Content,
+    #[command(flatten)]
+    stream: StreamArgs,
+    #[command(flatten)]
+    socket: SocketArg,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Outcome {
+        let settings = Settings {
+            quality: self.stream.quality,
+            stream: self.stream.stream(Direction::Capture, self.content),
+            talk: self.stream.quality.stream(Direction::Playback, self.content),
+            socket: self.socket.path(),
+            capture: self.capture,
+            playback: self.playback,
+        };
+        let tick = live::wanted().then_some(show as fn(&Status));
+        daemon::run(settings, announce, tick)?;
+        Ok(())
+    }
+}
+
+/// Says that the daemon is ready, and what to do with it.
+fn announce(status: &Status) {
+    println!("soundpost {} is ready on {}", status.version, status.socket);
+    println!("  capture   {}", status.capture.device.device);
+    println!(
+        "            {} · {} kbit/s · {} ms frames",
+        status.capture.quality,
+        status.capture.bitrate_bps / 1000,
+        status.capture.frame_ms
+    );
+    println!("  playback  {}", status.playback.device.device);
+}
+
+/// The live line.
+fn show(status: &Status) {
+    let (capture, playback) = (&status.capture, &status.playback);
+    let count = |role: &str| status.clients.iter().filter(|client| client.role == role).count();
+    let talker = status.clients.iter().find(|client| client.role == "talker").map_or("nobody", |t| t.name.as_str());
+    live::show(&format!(
+        "capture {} {} packets, {} to {} listeners │ playback {} {talker} talks, {}",
+        live::meter(capture.device.level_dbfs),
+        capture.metrics.frames_received,
+        live::latency(capture.metrics.average_latency_ms),
+        count("listener"),
+        live::meter(playback.device.level_dbfs),
+        live::latency(playback.metrics.average_latency_ms),
+    ));
+}

@@ -1,0 +1,225 @@
+//! Who is connected, who talks, and who gets which packet.
+
+use super::Settings;
+use super::status::{ClientStatus, Status};
+use crate::direction::{CaptureSide, PlaybackSide, Rejected, State};
+use crate::rt::{Bell, Grants, now};
+use crate::socket::{self, Sent};
+use soundpost_core::capacity::CLIENTS_MAX;
+use soundpost_core::config::Stream;
+use soundpost_core::meter::AudioMetrics;
+use soundpost_core::time::Instant;
+use soundpost_core::wire::{ErrorCode, Header, Kind, Role, Welcome};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use tokio::sync::Notify;
+use tokio_seqpacket::UnixSeqpacket;
+
+/// A client that introduced itself.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) socket: Rc<UnixSeqpacket>,
+    pub(super) role: Role,
+    pub(super) name: String,
+    pub(super) pid: Option<i32>,
+    pub(super) uid: u32,
+    pub(super) since: Instant,
+    /// Packets sent to a listener, or taken from a talker.
+    pub(super) packets: u64,
+    /// Packets that this listener was too slow for, or that came too fast from this talker.
+    pub(super) dropped: u64,
+    /// Tells the client's task to end.
+    pub(super) leave: Rc<Notify>,
+}
+
+/// Everything that the daemon's one thread shares between its tasks.
+#[derive(Debug)]
+pub(super) struct Hub {
+    settings: Settings,
+    grants: Grants,
+    started: Instant,
+    capture: RefCell<CaptureSide>,
+    playback: RefCell<PlaybackSide>,
+    /// What listeners got.
+    sent: RefCell<AudioMetrics>,
+    clients: RefCell<BTreeMap<u32, Client>>,
+    next_id: Cell<u32>,
+    talker: Cell<Option<u32>>,
+    talker_drops: Cell<u64>,
+}
+
+impl Hub {
+    pub(super) fn new(settings: Settings, capture: CaptureSide, playback: PlaybackSide, grants: Grants) -> Self {
+        Self {
+            settings,
+            grants,
+            started: now(),
+            capture: RefCell::new(capture),
+            playback: RefCell::new(playback),
+            sent: RefCell::default(),
+            clients: RefCell::default(),
+            next_id: Cell::new(1),
+            talker: Cell::new(None),
+            talker_drops: Cell::new(0),
+        }
+    }
+
+    pub(super) fn capture_bell(&self) -> Bell {
+        self.capture.borrow().bell.clone()
+    }
+
+    pub(super) fn playback_bell(&self) -> Bell {
+        self.playback.borrow().bell.clone()
+    }
+
+    pub(super) fn capture_state(&self) -> State {
+        self.capture.borrow().state()
+    }
+
+    pub(super) fn playback_state(&self) -> State {
+        self.playback.borrow().state()
+    }
+
+    /// Lets a client in.
+    ///
+    /// # Errors
+    /// The code and the words to refuse it with.
+    pub(super) fn join(&self, client: Client, takeover: bool) -> Result<u32, (ErrorCode, String)> {
+        if self.clients.borrow().len() >= CLIENTS_MAX {
+            let text = format!("{CLIENTS_MAX} clients are connected, as many as allowed; try again later");
+            return Err((ErrorCode::TooManyClients, text));
+        }
+        if client.role == Role::Talker {
+            self.make_room_for_talker(takeover)?;
+        }
+        let id = self.next_id.get();
+        self.next_id.set(id.wrapping_add(1).max(1));
+        if client.role == Role::Talker {
+            self.talker.set(Some(id));
+        }
+        tracing::info!(
+            "{} {id} joined: {:?}, process {}, user {}",
+            client.role.name(),
+            client.name,
+            client.pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+            client.uid
+        );
+        self.clients.borrow_mut().insert(id, client);
+        Ok(id)
+    }
+
+    /// One talker at a time: the first keeps the floor unless the newcomer asks to take over.
+    fn make_room_for_talker(&self, takeover: bool) -> Result<(), (ErrorCode, String)> {
+        let clients = self.clients.borrow();
+        let Some(holder) = self.talker.get().and_then(|id| clients.get(&id)) else { return Ok(()) };
+        let who = format!("{:?} (process {})", holder.name, holder.pid.unwrap_or(0));
+        if !takeover {
+            return Err((ErrorCode::Busy, format!("{who} is talking; ask to take over, or try again later")));
+        }
+        socket::send_fault(&holder.socket, ErrorCode::Replaced, "another talker took over");
+        holder.leave.notify_one();
+        Ok(())
+    }
+
+    /// Forgets a client. `dropped` says that it vanished without a goodbye.
+    pub(super) fn part(&self, id: u32, dropped: bool) {
+        if self.talker.get() == Some(id) {
+            self.talker.set(None);
+        }
+        let Some(client) = self.clients.borrow_mut().remove(&id) else { return };
+        if dropped {
+            self.sent.borrow_mut().record_connection_drop();
+        }
+        tracing::info!(
+            "{} {id} {}: {} packets, {} dropped",
+            client.role.name(),
+            if dropped { "vanished" } else { "left" },
+            client.packets,
+            client.dropped
+        );
+    }
+
+    /// What the stream in the client's direction is like.
+    pub(super) fn describe(&self, id: u32, role: Role) -> Welcome {
+        let Stream { channels, frame, tuning, .. } = match role {
+            Role::Talker => self.settings.talk,
+            Role::Listener | Role::Observer => self.settings.stream,
+        };
+        Welcome { client: id, channels, frame, bitrate_bps: tuning.bitrate.bps() }
+    }
+
+    /// Gives every listener every captured packet that is there. One that is full loses its newest.
+    pub(super) fn hand_on_packets(&self) {
+        let mut capture = self.capture.borrow_mut();
+        while let Some(packet) = capture.next_packet() {
+            packet.with(|frame| self.send_to_listeners(&frame.header, frame.payload()));
+        }
+    }
+
+    fn send_to_listeners(&self, header: &Header, payload: &[u8]) {
+        let mut clients = self.clients.borrow_mut();
+        let mut reached = false;
+        for client in clients.values_mut().filter(|client| client.role == Role::Listener) {
+            match socket::send_now(&client.socket, header, payload) {
+                Sent::Yes => {
+                    client.packets += 1;
+                    reached = true;
+                }
+                Sent::Full => client.dropped += 1,
+                // The client's task will find out and clear up.
+                Sent::Gone => client.leave.notify_one(),
+            }
+        }
+        let mut sent = self.sent.borrow_mut();
+        let time = now();
+        sent.record_frame(time, payload.len());
+        if reached {
+            sent.record_latency(time.since(header.captured));
+        }
+    }
+
+    /// Takes a packet from a talker and hands it to the playback thread.
+    pub(super) fn take_packet(&self, id: u32, header: Header, payload: &[u8]) {
+        let mut clients = self.clients.borrow_mut();
+        let Some(client) = clients.get_mut(&id).filter(|_| self.talker.get() == Some(id)) else { return };
+        let first = client.packets == 0;
+        client.packets += 1;
+        match self.playback.borrow_mut().push(header, payload, first) {
+            Ok(()) => {}
+            Err(Rejected::Scarce | Rejected::Length) => {
+                client.dropped += 1;
+                self.talker_drops.set(self.talker_drops.get() + 1);
+            }
+        }
+    }
+
+    /// Says goodbye to everybody.
+    pub(super) fn close_all(&self) {
+        for client in self.clients.borrow().values() {
+            if socket::send_control(&client.socket, Kind::Bye, &[]) == Sent::Full {
+                tracing::debug!("{:?} did not take the goodbye", client.name);
+            }
+        }
+    }
+
+    /// Everything worth knowing, as of now.
+    pub(super) fn status(&self) -> Status {
+        let clients = self.clients.borrow();
+        let time = now();
+        let clients = clients.iter().map(|(id, client)| ClientStatus::of(*id, client, time)).collect();
+        let mut capture = self.capture.borrow_mut();
+        let mut playback = self.playback.borrow_mut();
+        Status::gather(&super::status::Sources {
+            settings: &self.settings,
+            grants: self.grants,
+            uptime: time.since(self.started),
+            time,
+            capture: (&capture.opened.clone(), capture.state(), capture.report(), capture.pool()),
+            sent: *self.sent.borrow(),
+            playback: (&playback.opened.clone(), playback.state(), playback.report(), playback.pool()),
+            talker_drops: self.talker_drops.get(),
+            clients,
+        })
+    }
+}

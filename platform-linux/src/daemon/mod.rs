@@ -1,0 +1,150 @@
+//! The daemon: one capture, one playback, and any number of clients on the public socket.
+//!
+//! Everything here runs on one thread (tokio, current-thread), so nothing is locked. The audio threads are
+//! reached through rings alone. No client can hold up another, or the sound: what a client cannot take at
+//! once is dropped for that client and counted.
+
+mod clients;
+mod hub;
+pub mod status;
+
+use crate::direction::{CaptureSide, PlaybackSide, StartError, State};
+use crate::pcm::Uri;
+use crate::rt::{self, Ear};
+use crate::socket::{BindError, PublicSocket};
+use hub::Hub;
+use soundpost_core::config::{Channels, Quality, Stream};
+use std::path::PathBuf;
+use std::rc::Rc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+/// What the daemon is asked to do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where sound comes from.
+    pub capture: Uri,
+    /// Where a talker's sound goes.
+    pub playback: Uri,
+    /// The preset, for the record.
+    pub quality: Quality,
+    /// What is coded.
+    pub stream: Stream,
+    /// What talkers are asked to send.
+    pub talk: Stream,
+    /// The public socket.
+    pub socket: PathBuf,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The socket.
+    #[error(transparent)]
+    Socket(#[from] BindError),
+    /// A direction.
+    #[error("{direction} {uri}: {source}")]
+    Start {
+        /// Which.
+        direction: &'static str,
+        /// The device that was asked for.
+        uri: Uri,
+        /// What is wrong.
+        source: StartError,
+    },
+    /// The runtime.
+    #[error("cannot start the I/O side: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Runs until a signal asks to stop.
+///
+/// `on_ready` is called once the socket is open; `on_tick` several times a second with a fresh status.
+///
+/// # Errors
+/// [`RunError`] if it cannot start.
+pub fn run(
+    settings: Settings,
+    on_ready: impl FnOnce(&status::Status),
+    on_tick: Option<fn(&status::Status)>,
+) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let _inside = runtime.enter();
+    // The socket first: a second daemon must not touch the devices of the one that runs.
+    let socket = PublicSocket::bind(&settings.socket)?;
+    let grants = rt::prepare();
+    let failed = |direction, uri: &Uri| {
+        let uri = uri.clone();
+        move |source| RunError::Start { direction, uri, source }
+    };
+    let capture =
+        CaptureSide::start(&settings.capture, settings.stream).map_err(failed("capture", &settings.capture))?;
+    let playback =
+        PlaybackSide::start(&settings.playback, Channels::Stereo).map_err(failed("playback", &settings.playback))?;
+    tracing::info!("capture: {}", capture.opened);
+    tracing::info!("playback: {}", playback.opened);
+    let hub = Rc::new(Hub::new(settings, capture, playback, grants));
+    on_ready(&hub.status());
+    LocalSet::new().block_on(&runtime, serve(hub, socket, on_tick))?;
+    Ok(())
+}
+
+/// Serves clients and hands packets on until a signal comes.
+async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&status::Status)>) -> std::io::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let packets = tokio::task::spawn_local(hand_on_packets(Rc::clone(&hub), hub.capture_bell().ear()?));
+    let states = tokio::task::spawn_local(watch_playback(Rc::clone(&hub), hub.playback_bell().ear()?));
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            accepted = socket.accept() => match accepted {
+                Ok(client) => clients::welcome(&hub, client),
+                Err(error) => {
+                    // Out of descriptors, most likely: the listener stays, and so must the processor's rest.
+                    tracing::warn!("cannot accept a client: {error}");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            },
+            _ = ticks.tick(), if on_tick.is_some() => {
+                if let Some(tick) = &on_tick {
+                    tick(&hub.status());
+                }
+            }
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+        }
+    }
+    packets.abort();
+    states.abort();
+    hub.close_all();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Wakes with the capture thread's bell and gives every listener what is there.
+async fn hand_on_packets(hub: Rc<Hub>, ear: Ear) {
+    let mut shown = State::Running;
+    while ear.hear().await.is_ok() {
+        hub.hand_on_packets();
+        report_change("capture", &mut shown, hub.capture_state());
+    }
+}
+
+async fn watch_playback(hub: Rc<Hub>, ear: Ear) {
+    let mut shown = State::Running;
+    while ear.hear().await.is_ok() {
+        report_change("playback", &mut shown, hub.playback_state());
+    }
+}
+
+fn report_change(direction: &str, shown: &mut State, state: State) {
+    if *shown != state {
+        match &state {
+            State::Running => tracing::info!("{direction}: the device is back"),
+            State::Lost(why) => tracing::warn!("{direction}: the device is lost: {why}; trying to get it back"),
+            State::Ended => tracing::info!("{direction}: the recording is over"),
+        }
+        *shown = state;
+    }
+}

@@ -1,0 +1,431 @@
+//! What the daemon tells about itself: one structure, as JSON for programs and as a table for people.
+
+use super::Settings;
+use super::hub::Client;
+use crate::direction::State;
+use crate::pcm::Opened;
+use crate::rt::Grants;
+use serde::{Deserialize, Serialize};
+use soundpost_core::meter::{AudioMetrics, CaptureReport, PlaybackReport};
+use soundpost_core::pool::PoolStats;
+use soundpost_core::signal::Level;
+use soundpost_core::time::{Instant, Span};
+use std::fmt;
+
+/// The whole status. Units end the names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Version of the socket's protocol.
+    pub protocol: u8,
+    /// Process number.
+    pub pid: u32,
+    /// Where clients connect.
+    pub socket: String,
+    /// Time since the start.
+    pub uptime_s: f64,
+    /// The audio threads run under `SCHED_FIFO`.
+    pub realtime: bool,
+    /// Memory is locked.
+    pub memory_locked: bool,
+    /// Sound card → listeners.
+    pub capture: CaptureStatus,
+    /// Talker → sound card.
+    pub playback: PlaybackStatus,
+    /// Who is connected.
+    pub clients: Vec<ClientStatus>,
+}
+
+/// A device and how it does.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeviceStatus {
+    /// What was asked for.
+    pub uri: String,
+    /// What was opened, in words.
+    pub device: String,
+    /// `running`, `lost` or `ended`.
+    pub state: String,
+    /// Why it is lost.
+    pub reason: Option<String>,
+    /// Channels of the device.
+    pub channels: usize,
+    /// Samples in a period.
+    pub period_samples: u32,
+    /// Samples in its buffer.
+    pub buffer_samples: u32,
+    /// Level of the latest period, in dB below full scale; `None` for silence.
+    pub level_dbfs: Option<f64>,
+    /// Times that it ran over (capture) or dry (playback).
+    pub xruns: u64,
+}
+
+/// The six numbers of the seed's system.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MetricsStatus {
+    /// Packets that went all the way.
+    pub frames_received: u64,
+    /// Packets that did not.
+    pub frames_dropped: u64,
+    /// Coded bytes.
+    pub bytes_processed: u64,
+    /// Clients that vanished.
+    pub connection_drops: u64,
+    /// Time since the latest packet.
+    pub last_frame_age_ms: Option<f64>,
+    /// Smoothed latency.
+    pub average_latency_ms: Option<f64>,
+}
+
+/// Slots of a pool.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct PoolStatus {
+    /// Lent now.
+    pub in_use: u32,
+    /// Most ever lent at once.
+    pub high_water: u32,
+    /// Claims that found a slot.
+    pub hits: u32,
+    /// Claims that found none.
+    pub misses: u32,
+}
+
+/// Capture.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CaptureStatus {
+    /// The device.
+    pub device: DeviceStatus,
+    /// The preset.
+    pub quality: String,
+    /// Coded channels.
+    pub channels: usize,
+    /// Coded bits a second.
+    pub bitrate_bps: u32,
+    /// Sound in a packet.
+    pub frame_ms: f64,
+    /// Latency is from the capture of a packet's first sample until it was sent to listeners.
+    pub metrics: MetricsStatus,
+    /// Stream time: samples at 48 kHz, gaps included.
+    pub stream_samples: u64,
+    /// Samples that the device lost.
+    pub lost_samples: u64,
+    /// Frames dropped for want of a slot.
+    pub dropped_no_slot: u64,
+    /// Frames dropped because the I/O side was late.
+    pub dropped_ring_full: u64,
+    /// Frames that fell into a gap of the device.
+    pub gap_frames: u64,
+    /// Frames that the encoder refused.
+    pub encode_errors: u64,
+    /// The pool.
+    pub pool: PoolStatus,
+}
+
+/// Playback.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PlaybackStatus {
+    /// The device.
+    pub device: DeviceStatus,
+    /// Whether somebody is being played.
+    pub playing: bool,
+    /// Latency is from the capture of a packet's first sample until it leaves the device.
+    pub metrics: MetricsStatus,
+    /// Packets after their time.
+    pub late: u64,
+    /// Packets that came twice.
+    pub duplicates: u64,
+    /// Packets that the decoder refused.
+    pub decode_errors: u64,
+    /// Sound made up for lost packets.
+    pub concealed_ms: f64,
+    /// Sound made up while waiting for late ones.
+    pub held_ms: f64,
+    /// Sound cut out to bring the delay down.
+    pub cut_ms: f64,
+    /// Jumps of stream time that were followed.
+    pub resyncs: u64,
+    /// Delay held on purpose now.
+    pub depth_ms: f64,
+    /// Delay aimed at.
+    pub target_ms: f64,
+    /// Sound in the device's queue.
+    pub queued_ms: f64,
+    /// The pool.
+    pub pool: PoolStatus,
+}
+
+/// A client.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientStatus {
+    /// Its number.
+    pub id: u32,
+    /// `listener`, `talker` or `observer`.
+    pub role: String,
+    /// What it calls itself.
+    pub name: String,
+    /// Its process, as the kernel says.
+    pub pid: Option<i32>,
+    /// Its user, as the kernel says.
+    pub uid: u32,
+    /// Time since it joined.
+    pub connected_s: f64,
+    /// Packets sent to it or taken from it.
+    pub packets: u64,
+    /// Packets that it was too slow for, or sent too fast.
+    pub dropped: u64,
+}
+
+/// Where a status comes from.
+pub(super) struct Sources<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) grants: Grants,
+    pub(super) uptime: Span,
+    pub(super) time: Instant,
+    pub(super) capture: (&'a Opened, State, CaptureReport, PoolStats),
+    pub(super) sent: AudioMetrics,
+    pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
+    pub(super) talker_drops: u64,
+    pub(super) clients: Vec<ClientStatus>,
+}
+
+impl Status {
+    pub(super) fn gather(from: &Sources<'_>) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: soundpost_core::wire::VERSION,
+            pid: std::process::id(),
+            socket: from.settings.socket.display().to_string(),
+            uptime_s: ms(from.uptime) / 1000.0,
+            realtime: from.grants.realtime,
+            memory_locked: from.grants.memory_locked,
+            capture: CaptureStatus::gather(from),
+            playback: PlaybackStatus::gather(from),
+            clients: from.clients.clone(),
+        }
+    }
+
+    /// As one line of JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Numbers and strings: nothing in it can fail to be JSON.
+        serde_json::to_string(self).unwrap_or_else(|_| "{}".to_owned())
+    }
+}
+
+impl CaptureStatus {
+    fn gather(from: &Sources<'_>) -> Self {
+        let (opened, state, report, pool) = &from.capture;
+        let stream = &from.settings.stream;
+        let metrics = AudioMetrics { frames_dropped: report.dropped(), ..from.sent };
+        Self {
+            device: DeviceStatus::of(&from.settings.capture.to_string(), opened, state, report.level, report.xruns),
+            quality: from.settings.quality.to_string(),
+            channels: stream.channels.count(),
+            bitrate_bps: stream.tuning.bitrate.bps(),
+            frame_ms: f64::from(stream.frame.samples()) / 48.0,
+            metrics: MetricsStatus::of(&metrics, from.time),
+            stream_samples: report.captured_samples + report.lost_samples,
+            lost_samples: report.lost_samples,
+            dropped_no_slot: report.no_slot,
+            dropped_ring_full: report.ring_full,
+            gap_frames: report.gap_frames,
+            encode_errors: report.encode_errors,
+            pool: PoolStatus::of(*pool),
+        }
+    }
+}
+
+impl PlaybackStatus {
+    fn gather(from: &Sources<'_>) -> Self {
+        let (opened, state, report, pool) = &from.playback;
+        let mut metrics = report.metrics;
+        metrics.record_dropped(from.talker_drops);
+        Self::of(&from.settings.playback.to_string(), opened, state, report, metrics, *pool, from.time)
+    }
+
+    /// The status of a playback, in the daemon or in a listener.
+    pub(crate) fn of(
+        uri: &str,
+        opened: &Opened,
+        state: &State,
+        report: &PlaybackReport,
+        metrics: AudioMetrics,
+        pool: PoolStats,
+        time: Instant,
+    ) -> Self {
+        let samples_ms = |samples: u64| samples as f64 / 48.0;
+        Self {
+            device: DeviceStatus::of(uri, opened, state, report.level, report.xruns),
+            playing: report.playing,
+            metrics: MetricsStatus::of(&metrics, time),
+            late: report.late,
+            duplicates: report.duplicates,
+            decode_errors: report.decode_errors,
+            concealed_ms: samples_ms(report.concealed_samples),
+            held_ms: samples_ms(report.held_samples),
+            cut_ms: samples_ms(report.cut_samples),
+            resyncs: report.resyncs,
+            depth_ms: ms(report.depth),
+            target_ms: ms(report.target),
+            queued_ms: samples_ms(u64::from(report.queued)),
+            pool: PoolStatus::of(pool),
+        }
+    }
+}
+
+impl DeviceStatus {
+    fn of(uri: &str, opened: &Opened, state: &State, level: Level, xruns: u64) -> Self {
+        let (state, reason) = match state {
+            State::Running => ("running", None),
+            State::Lost(why) => ("lost", Some(why.clone())),
+            State::Ended => ("ended", None),
+        };
+        Self {
+            uri: uri.to_owned(),
+            device: opened.to_string(),
+            state: state.to_owned(),
+            reason,
+            channels: opened.channels.count(),
+            period_samples: opened.period_samples,
+            buffer_samples: opened.buffer_samples,
+            level_dbfs: dbfs(level),
+            xruns,
+        }
+    }
+}
+
+impl MetricsStatus {
+    fn of(metrics: &AudioMetrics, time: Instant) -> Self {
+        Self {
+            frames_received: metrics.frames_received,
+            frames_dropped: metrics.frames_dropped,
+            bytes_processed: metrics.bytes_processed,
+            connection_drops: metrics.connection_drops,
+            last_frame_age_ms: metrics.last_frame.map(|last| ms(time.since(last))),
+            average_latency_ms: metrics.average_latency.map(ms),
+        }
+    }
+}
+
+impl PoolStatus {
+    fn of(stats: PoolStats) -> Self {
+        let PoolStats { in_use, high_water, hits, misses } = stats;
+        Self { in_use, high_water, hits, misses }
+    }
+}
+
+impl ClientStatus {
+    pub(super) fn of(id: u32, client: &Client, time: Instant) -> Self {
+        Self {
+            id,
+            role: client.role.name().to_owned(),
+            name: client.name.clone(),
+            pid: client.pid,
+            uid: client.uid,
+            connected_s: ms(time.since(client.since)) / 1000.0,
+            packets: client.packets,
+            dropped: client.dropped,
+        }
+    }
+}
+
+/// Milliseconds, rounded to a microsecond.
+fn ms(span: Span) -> f64 {
+    span.as_micros() as f64 / 1000.0
+}
+
+/// Peak level in dB below full scale, rounded to a tenth; `None` for silence.
+pub(crate) fn dbfs(level: Level) -> Option<f64> {
+    (level.peak > 0).then(|| (200.0 * (f64::from(level.peak) / 32_768.0).log10()).round() / 10.0)
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let yes_no = |yes| if yes { "yes" } else { "no" };
+        let (capture, playback) = (&self.capture, &self.playback);
+        writeln!(f, "soundpost {} · process {} · up {:.0} s", self.version, self.pid, self.uptime_s)?;
+        writeln!(f, "  socket     {}", self.socket)?;
+        writeln!(f, "  real-time  {}, memory locked {}", yes_no(self.realtime), yes_no(self.memory_locked))?;
+        writeln!(f, "capture")?;
+        write!(f, "{}", capture.device)?;
+        writeln!(
+            f,
+            "  stream     {} · {} kbit/s · {} ch · {} ms frames",
+            capture.quality,
+            capture.bitrate_bps / 1000,
+            capture.channels,
+            capture.frame_ms
+        )?;
+        write!(f, "{}", capture.metrics)?;
+        writeln!(
+            f,
+            "  lost       {} samples in {} xruns; {} frames to scarcity",
+            capture.lost_samples,
+            capture.device.xruns,
+            capture.dropped_no_slot + capture.dropped_ring_full
+        )?;
+        writeln!(f, "playback{}", if playback.playing { "" } else { " (idle)" })?;
+        write!(f, "{playback}")?;
+        writeln!(f, "clients    {}", self.clients.len())?;
+        for client in &self.clients {
+            let pid = client.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+            writeln!(
+                f,
+                "  {:<9}#{:<4}{:<20} process {pid:<8}{:>9} packets {:>6} dropped {:>8.1} s",
+                client.role, client.id, client.name, client.packets, client.dropped, client.connected_s
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for PlaybackStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.device, self.metrics)?;
+        writeln!(
+            f,
+            "  delay      {:.1} ms held (aim {:.1} ms), {:.1} ms queued",
+            self.depth_ms, self.target_ms, self.queued_ms
+        )?;
+        writeln!(
+            f,
+            "  made up    {:.0} ms for lost, {:.0} ms for late packets; {:.0} ms cut; {} xruns, {} resyncs",
+            self.concealed_ms, self.held_ms, self.cut_ms, self.device.xruns, self.resyncs
+        )
+    }
+}
+
+impl fmt::Display for DeviceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = self.level_dbfs.map_or_else(|| "silent".to_owned(), |level| format!("{level:.0} dBFS"));
+        let reason = self.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+        writeln!(f, "  device     {} [{}{reason}] {level}", self.device, self.state)
+    }
+}
+
+impl fmt::Display for MetricsStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let latency = self.average_latency_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
+        writeln!(
+            f,
+            "  packets    {} ({} KiB), {} dropped; latency {latency}; {} clients vanished",
+            self.frames_received,
+            self.bytes_processed / 1024,
+            self.frames_dropped,
+            self.connection_drops
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_peaks_below_full_scale() {
+        assert_eq!(dbfs(Level::default()), None);
+        assert_eq!(dbfs(Level { peak: 32_768, mean_square: 1 }), Some(0.0));
+        assert_eq!(dbfs(Level { peak: 16_384, mean_square: 1 }), Some(-6.0));
+        assert_eq!(dbfs(Level { peak: 1, mean_square: 1 }), Some(-90.3));
+    }
+}

@@ -1,0 +1,165 @@
+//! libopus behind core's codec traits. Objects are built before the audio starts; coding allocates nothing.
+
+use opus::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
+use soundpost_core::codec::{CodecError, Decode, Encode, Input};
+use soundpost_core::config::{self, Rate, SignalKind, Stream, Tuning};
+use soundpost_core::time::SAMPLE_RATE_HZ;
+
+/// An encoder for one stream.
+#[derive(Debug)]
+pub struct OpusEncoder(Encoder);
+
+/// A decoder. It decodes packets of any channel count to the one it was made for.
+#[derive(Debug)]
+pub struct OpusDecoder {
+    decoder: Decoder,
+    channels: usize,
+}
+
+impl OpusEncoder {
+    /// An encoder for `stream`.
+    ///
+    /// # Errors
+    /// What libopus says.
+    pub fn new(stream: &Stream) -> Result<Self, opus::Error> {
+        let application = match stream.application {
+            config::Application::Voip => Application::Voip,
+            config::Application::LowDelay => Application::LowDelay,
+        };
+        let mut encoder = Encoder::new(SAMPLE_RATE_HZ, channels(stream.channels), application)?;
+        encoder.set_vbr(true)?;
+        encoder.set_vbr_constraint(true)?;
+        encoder.set_lsb_depth(16)?;
+        let mut this = Self(encoder);
+        this.set(stream.tuning)?;
+        Ok(this)
+    }
+
+    /// Samples by which the decoded sound trails the captured one, besides the frame itself.
+    ///
+    /// # Errors
+    /// What libopus says.
+    pub fn lookahead_samples(&mut self) -> Result<u32, opus::Error> {
+        Ok(u32::try_from(self.0.get_lookahead()?).unwrap_or(0))
+    }
+
+    fn set(&mut self, tuning: Tuning) -> Result<(), opus::Error> {
+        let encoder = &mut self.0;
+        encoder.set_bitrate(Bitrate::Bits(i32::try_from(tuning.bitrate.bps()).unwrap_or(i32::MAX)))?;
+        encoder.set_complexity(i32::from(tuning.complexity.get()))?;
+        encoder.set_max_bandwidth(bandwidth(tuning.rate))?;
+        encoder.set_signal(match tuning.signal {
+            SignalKind::Voice => Signal::Voice,
+            SignalKind::Music => Signal::Music,
+        })?;
+        encoder.set_dtx(tuning.dtx)?;
+        encoder.set_inband_fec(tuning.expected_loss_percent > 0)?;
+        encoder.set_packet_loss_perc(i32::from(tuning.expected_loss_percent.min(100)))
+    }
+}
+
+impl Encode for OpusEncoder {
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
+        self.0.encode(pcm, out).map_err(refused)
+    }
+
+    fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError> {
+        self.set(tuning).map_err(refused)
+    }
+}
+
+impl OpusDecoder {
+    /// A decoder that makes sound of `to`.
+    ///
+    /// # Errors
+    /// What libopus says.
+    pub fn new(to: config::Channels) -> Result<Self, opus::Error> {
+        Ok(Self { decoder: Decoder::new(SAMPLE_RATE_HZ, channels(to))?, channels: to.count() })
+    }
+}
+
+impl Decode for OpusDecoder {
+    fn decode(&mut self, input: Input<'_>, pcm: &mut [i16]) -> Result<usize, CodecError> {
+        // libopus is asked in whole steps of 2.5 ms; a remainder (of a gap off the grid) becomes silence.
+        let step = 120 * self.channels;
+        let (bytes, fec) = match input {
+            Input::Packet(bytes) => return self.decoder.decode(bytes, pcm, false).map_err(refused),
+            Input::RecoverFrom(bytes) => (bytes, true),
+            Input::Conceal => (&[][..], false),
+        };
+        let (whole, rest) = pcm.split_at_mut(pcm.len() / step * step);
+        rest.fill(0);
+        if whole.is_empty() {
+            return Ok(rest.len() / self.channels);
+        }
+        let made = self.decoder.decode(bytes, whole, fec).map_err(refused)?;
+        Ok(made + rest.len() / self.channels)
+    }
+}
+
+fn channels(channels: config::Channels) -> Channels {
+    match channels {
+        config::Channels::Mono => Channels::Mono,
+        config::Channels::Stereo => Channels::Stereo,
+    }
+}
+
+fn bandwidth(rate: Rate) -> Bandwidth {
+    match rate {
+        Rate::Hz8000 => Bandwidth::Narrowband,
+        Rate::Hz12000 => Bandwidth::Mediumband,
+        Rate::Hz16000 => Bandwidth::Wideband,
+        Rate::Hz24000 => Bandwidth::Superwideband,
+        Rate::Hz48000 => Bandwidth::Fullband,
+    }
+}
+
+fn refused(error: opus::Error) -> CodecError {
+    CodecError { code: error.code() as i32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use soundpost_core::capacity::{FRAME_VALUES_MAX, PAYLOAD_MAX};
+    use soundpost_core::codec::opus_samples;
+    use soundpost_core::config::{Content, Direction, FrameLen, Quality};
+
+    #[test]
+    fn every_preset_codes_every_frame_length_and_core_reads_its_length() {
+        for quality in Quality::ALL {
+            for frame in FrameLen::ALL {
+                let stream = Stream { frame, ..quality.stream(Direction::Capture, Content::Program) };
+                let mut encoder = OpusEncoder::new(&stream).unwrap();
+                let mut decoder = OpusDecoder::new(stream.channels).unwrap();
+                let pcm: Vec<i16> = (0..stream.frame_values()).map(|n| ((n * n) % 4001) as i16 - 2000).collect();
+                let (mut packet, mut back) = ([0; PAYLOAD_MAX], [0; FRAME_VALUES_MAX]);
+                let length = encoder.encode(&pcm, &mut packet).unwrap();
+                assert_eq!(opus_samples(&packet[..length]), Some(frame.samples()), "{quality} {frame}");
+                let samples = decoder.decode(Input::Packet(&packet[..length]), &mut back).unwrap();
+                assert_eq!(samples, frame.samples() as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn concealment_fills_all_that_is_asked_for() {
+        let mut decoder = OpusDecoder::new(config::Channels::Stereo).unwrap();
+        for samples in [1, 119, 120, 121, 960, 2880] {
+            let mut pcm = vec![7; samples * 2];
+            assert_eq!(decoder.decode(Input::Conceal, &mut pcm).unwrap(), samples);
+            assert!(pcm.iter().all(|v| *v == 0), "nothing was heard yet, so nothing is made up");
+        }
+    }
+
+    #[test]
+    fn garbage_is_refused_and_the_decoder_lives_on() {
+        let mut decoder = OpusDecoder::new(config::Channels::Mono).unwrap();
+        let mut pcm = [0; 5760];
+        assert!(decoder.decode(Input::Packet(&[0xff, 0xff, 0xff]), &mut pcm).is_err());
+        let stream = Quality::Medium.stream(Direction::Capture, Content::Voice);
+        let mut packet = [0; PAYLOAD_MAX];
+        let length = OpusEncoder::new(&stream).unwrap().encode(&[0; 960], &mut packet).unwrap();
+        assert_eq!(decoder.decode(Input::Packet(&packet[..length]), &mut pcm), Ok(960));
+    }
+}

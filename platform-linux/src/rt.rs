@@ -1,0 +1,212 @@
+//! Audio threads: a clock, a priority, locked memory, and a way to wake the I/O side.
+//!
+//! What the system does not grant is done without, said once, and shown in the status.
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::mm::{MlockAllFlags, mlockall};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use soundpost_core::config::TIMING;
+use soundpost_core::port::Clock;
+use soundpost_core::time::Instant;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Monotonic;
+
+impl Clock for Monotonic {
+    fn now(&mut self) -> Instant {
+        now()
+    }
+}
+
+/// The time on `CLOCK_MONOTONIC`.
+#[must_use]
+pub fn now() -> Instant {
+    let time = clock_gettime(ClockId::Monotonic);
+    let (seconds, nanos) = (time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs());
+    Instant::from_micros(seconds * 1_000_000 + nanos / 1_000)
+}
+
+/// What the system granted.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Grants {
+    /// The audio threads run under `SCHED_FIFO`.
+    pub realtime: bool,
+    /// Memory is locked: no page fault waits for a disk.
+    pub memory_locked: bool,
+}
+
+/// Locks memory and finds out whether real-time scheduling is allowed. Warns once about what is not.
+#[must_use]
+pub fn prepare() -> Grants {
+    // With a finite limit a later allocation would fail instead of merely being slow: then better not.
+    let unlimited = rustix::process::getrlimit(rustix::process::Resource::Memlock).current.is_none()
+        || rustix::process::geteuid().is_root();
+    let lock = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    let memory_locked = unlimited && mlockall(lock).is_ok();
+    // Tried on a thread of its own, so that nothing but audio ever runs with that priority.
+    let realtime = std::thread::spawn(schedule_fifo).join().unwrap_or(false);
+    if !(realtime && memory_locked) {
+        let missing = match (realtime, memory_locked) {
+            (false, false) => "SCHED_FIFO and mlock are",
+            (false, true) => "SCHED_FIFO is",
+            _ => "mlock is",
+        };
+        tracing::warn!(
+            "{missing} not granted: sound may crackle under load. Grant with: setcap cap_sys_nice,cap_ipc_lock=ep \
+             <binary>, or LimitRTPRIO=/LimitMEMLOCK=infinity in the service"
+        );
+    }
+    Grants { realtime, memory_locked }
+}
+
+/// Puts the calling thread under `SCHED_FIFO`; whether that was allowed.
+fn schedule_fifo() -> bool {
+    let parameters = libc::sched_param { sched_priority: libc::c_int::from(TIMING.rt_priority) };
+    // SAFETY: the call reads the structure, which outlives it, and changes nothing in this process's memory.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters) == 0 }
+}
+
+/// Wakes the I/O side: one non-blocking write, the only system call of the audio thread besides the device.
+#[derive(Clone, Debug)]
+pub struct Bell(Arc<File>);
+
+impl Bell {
+    /// A bell that nobody has rung.
+    ///
+    /// # Errors
+    /// If the system has no more descriptors.
+    pub fn new() -> io::Result<Self> {
+        let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self(Arc::new(File::from(fd))))
+    }
+
+    /// Rings it.
+    pub fn ring(&self) {
+        // Fails only when the counter is full, and then the bell is ringing already.
+        let _ = (&*self.0).write(&1_u64.to_ne_bytes());
+    }
+
+    /// Silences it; false if nobody had rung.
+    #[must_use]
+    pub fn silence(&self) -> bool {
+        rustix::io::read(&*self.0, &mut [0; 8]).is_ok()
+    }
+
+    /// An ear for it, on the runtime of this thread.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn ear(&self) -> io::Result<Ear> {
+        // SAFETY: the descriptor is in an `Arc<File>` that nobody closes or replaces while this clone lives,
+        // and the clone lives inside the `AsyncFd`.
+        let fd = unsafe { AsyncFd::register_with_interest(self.clone(), Interest::READABLE) };
+        Ok(Ear(fd.map_err(io::Error::from)?))
+    }
+}
+
+impl AsRawFd for Bell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Hears a bell.
+#[derive(Debug)]
+pub struct Ear(AsyncFd<Bell>);
+
+impl Ear {
+    /// Waits until the bell rings, and silences it: what rings afterwards is heard by the next call.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn hear(&self) -> io::Result<()> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            if ready.get_inner().silence() {
+                return Ok(());
+            }
+            ready.clear_ready();
+        }
+    }
+}
+
+/// A thread that turns a crank until it is told to stop; told and waited for when this is dropped.
+#[derive(Debug)]
+pub struct AudioThread {
+    stop: Arc<AtomicBool>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl AudioThread {
+    /// Starts a thread that does `work` with real-time priority, if granted, until the flag is set.
+    ///
+    /// # Errors
+    /// If the system has no more threads.
+    pub fn spawn(name: &str, work: impl FnOnce(&AtomicBool) + Send + 'static) -> io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let handle = Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(move || {
+            schedule_fifo();
+            work(&flag);
+        })?;
+        Ok(Self { stop, handle: Some(handle) })
+    }
+}
+
+impl Drop for AudioThread {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        let Some(handle) = self.handle.take() else { return };
+        handle.thread().unpark();
+        if handle.join().is_err() {
+            tracing::error!("an audio thread panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bell_rings_until_it_is_silenced() {
+        let bell = Bell::new().unwrap();
+        assert!(!bell.silence());
+        bell.ring();
+        bell.ring();
+        assert!(bell.silence());
+        assert!(!bell.silence());
+    }
+
+    #[test]
+    fn an_audio_thread_stops_when_it_is_dropped() {
+        let turns = Arc::new(std::sync::atomic::AtomicU32::new(0));
+        let seen = Arc::clone(&turns);
+        let thread = AudioThread::spawn("test", move |stop| {
+            while !stop.load(Ordering::Acquire) {
+                seen.fetch_add(1, Ordering::Relaxed);
+                std::thread::yield_now();
+            }
+        });
+        drop(thread.unwrap());
+        let after = turns.load(Ordering::Relaxed);
+        assert_eq!(turns.load(Ordering::Relaxed), after);
+        assert_eq!(Arc::strong_count(&turns), 1, "the thread is gone");
+    }
+
+    #[test]
+    fn the_clock_goes_forward() {
+        let first = now();
+        assert!(now() >= first && first > Instant::ZERO);
+    }
+}
