@@ -38,6 +38,17 @@ enum State {
     Playing { held: u64 },
 }
 
+/// How the next packet is joined to what was made before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seam {
+    /// It continues it.
+    None,
+    /// There was silence.
+    FadeIn,
+    /// There was another part of the stream: the extrapolation of that fades into this.
+    Splice,
+}
+
 /// Why a packet was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -62,7 +73,7 @@ pub struct Playback<D, P> {
     next: MediaTime,
     fifo: Fifo,
     cut_pending: bool,
-    splice: bool,
+    seam: Seam,
     report: PlaybackReport,
 }
 
@@ -79,7 +90,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             next: MediaTime::ZERO,
             fifo: Fifo::new(channels),
             cut_pending: false,
-            splice: false,
+            seam: Seam::None,
             report: PlaybackReport::default(),
         }
     }
@@ -191,7 +202,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         }
         self.next = self.store.front().map_or(MediaTime::ZERO, |front| front.extent.media);
         self.depth.restart();
-        self.splice = true;
+        self.seam = Seam::FadeIn;
         self.state = State::Playing { held: 0 };
     }
 
@@ -209,7 +220,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         } else if gap > GAP_SAMPLES_MAX {
             self.next = front.extent.media;
             self.report.resyncs = self.report.resyncs.wrapping_add(1);
-            self.splice = true;
+            self.seam = Seam::Splice;
         } else if gap > 0 {
             self.bridge(gap, held, samples);
         } else {
@@ -279,7 +290,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             Decision::Skip if self.store.is_empty() => self.cut_pending = true,
             Decision::Skip => {
                 self.next = packet.extent.end();
-                self.splice = true;
+                self.seam = Seam::Splice;
                 let samples = u64::from(packet.extent.samples);
                 self.report.cut_samples = self.report.cut_samples.wrapping_add(samples);
                 self.depth.shortened(Span::from_samples(samples));
@@ -288,8 +299,8 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         }
         self.sample_latency(now, queued, packet.captured);
         let values = self.values(u64::from(packet.extent.samples));
-        let splice = core::mem::take(&mut self.splice);
-        let bridge = if splice { self.conceal(PIECE_SAMPLES, false) } else { 0 };
+        let seam = core::mem::replace(&mut self.seam, Seam::None);
+        let bridge = if seam == Seam::Splice { self.conceal(PIECE_SAMPLES, false) } else { 0 };
         let decoder = &mut self.decoder;
         let mut failed = false;
         let pushed = self.fifo.push_with(values, |room| {
@@ -300,8 +311,13 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             }
             values
         });
-        if bridge > 0 {
-            self.fifo.overlap(bridge, pushed);
+        match seam {
+            Seam::None => {}
+            Seam::FadeIn => {
+                let edge = self.values(PIECE_SAMPLES).min(pushed);
+                signal::fade_in(self.fifo.tail_mut(pushed).get_mut(..edge).unwrap_or(&mut []), self.channels.count());
+            }
+            Seam::Splice => self.fifo.overlap(bridge, pushed),
         }
         self.next = packet.extent.end();
         let made = u64::from(packet.extent.samples);

@@ -1,1 +1,279 @@
+//! The playback engine against a toy decoder, sample by sample.
 
+use super::*;
+use crate::adapt::FLOOR;
+use crate::codec::{CodecError, Extent};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+const PERIOD: usize = 120;
+const FRAME: u32 = 960;
+const MADE_UP: i16 = -30_000;
+/// What a period holds before it is served.
+const UNTOUCHED: i16 = i16::MIN;
+
+/// Decodes a packet to a hundred times its first byte, over and over; refuses byte 255.
+struct Toy;
+
+impl Decode for Toy {
+    fn decode(&mut self, input: Input<'_>, pcm: &mut [i16]) -> Result<usize, CodecError> {
+        match input {
+            Input::Packet(&[255, ..]) => Err(CodecError { code: 1 }),
+            Input::Packet(bytes) => {
+                pcm.fill(i16::from(bytes[0]) * 100);
+                Ok(pcm.len())
+            }
+            Input::RecoverFrom(_) | Input::Conceal => {
+                pcm.fill(MADE_UP);
+                Ok(pcm.len())
+            }
+        }
+    }
+}
+
+struct World {
+    engine: Playback<Toy, &'static [u8]>,
+    now: Instant,
+    heard: Vec<i16>,
+}
+
+static BYTES: [[u8; 1]; 256] = {
+    let mut bytes = [[0; 1]; 256];
+    let mut n = 0;
+    while n < 256 {
+        bytes[n] = [n as u8];
+        n += 1;
+    }
+    bytes
+};
+
+impl World {
+    fn new() -> Self {
+        Self { engine: Playback::new(Toy, Channels::Mono), now: Instant::from_micros(1_000_000), heard: Vec::new() }
+    }
+
+    /// Packet `n` of 20 ms arrives; it sounds like `n`.
+    fn arrive(&mut self, n: u64) -> Result<(), Refused> {
+        self.arrive_as(n, (n % 250) as u8)
+    }
+
+    fn arrive_as(&mut self, n: u64, sound: u8) -> Result<(), Refused> {
+        self.engine.accept(Arrival {
+            extent: Extent { media: MediaTime(n * u64::from(FRAME)), samples: FRAME },
+            arrived: self.now,
+            captured: Some(self.now.minus(Span::from_millis(21))),
+            payload: &BYTES[usize::from(sound)],
+        })
+    }
+
+    /// The device is served for `ms` milliseconds.
+    fn play(&mut self, ms: u64) {
+        for _ in 0..ms * 48 / PERIOD as u64 {
+            let mut out = [UNTOUCHED; PERIOD];
+            self.engine.render(self.now, 256, &mut out);
+            self.heard.extend(out);
+            self.now = self.now.plus(Span::from_samples(PERIOD as u64));
+        }
+    }
+
+    /// A packet every 20 ms.
+    fn stream(&mut self, packets: core::ops::Range<u64>) {
+        for n in packets {
+            self.arrive(n).unwrap();
+            self.play(20);
+        }
+    }
+
+    /// How many samples were heard of packets that sound like `sound`.
+    fn count(&self, sound: i16) -> usize {
+        self.heard.iter().filter(|v| **v == sound * 100).count()
+    }
+
+    fn made_up(&self) -> usize {
+        self.heard.iter().filter(|v| **v == MADE_UP).count()
+    }
+}
+
+#[test]
+fn nothing_to_play_is_silence() {
+    let mut world = World::new();
+    world.play(50);
+    assert!(world.heard.iter().all(|v| *v == 0));
+    assert!(!world.engine.report().playing);
+}
+
+#[test]
+fn packets_are_played_whole_in_order_after_the_target_delay() {
+    let mut world = World::new();
+    world.stream(1..20);
+    let first = world.heard.iter().position(|v| *v != 0).unwrap() as u64;
+    let target = FLOOR.as_samples();
+    assert!((target..=target + 2 * PERIOD as u64).contains(&first), "began after {first} samples");
+    for n in 2..19 {
+        assert_eq!(world.count(n), FRAME as usize, "packet {n}");
+    }
+    assert!(world.heard.windows(2).all(|w| w[1] >= w[0] || w[1] == 0));
+    let report = world.engine.report();
+    assert_eq!((report.concealed_samples, report.held_samples, report.cut_samples), (0, 0, 0));
+    assert_eq!(report.metrics.frames_received, 19);
+}
+
+#[test]
+fn order_of_arrival_does_not_matter() {
+    let mut world = World::new();
+    world.stream(1..4);
+    world.arrive(5).unwrap();
+    world.arrive(4).unwrap();
+    world.play(40);
+    world.stream(6..8);
+    assert_eq!([world.count(4), world.count(5), world.count(6)], [960; 3]);
+    assert_eq!(world.engine.report().concealed_samples, 0);
+}
+
+#[test]
+fn a_lost_packet_is_made_up_for_and_the_delay_stays_what_it_was() {
+    let mut world = World::new();
+    world.stream(1..10);
+    world.play(20);
+    world.stream(11..30);
+    let report = *world.engine.report();
+    assert_eq!((report.concealed_samples, report.held_samples), (960, 0));
+    assert_eq!(report.metrics.frames_dropped, 1);
+    assert_eq!(world.made_up(), 960);
+    assert_eq!(world.count(11), 960);
+    assert_eq!(report.target, FLOOR, "loss is not lateness");
+}
+
+#[test]
+fn a_late_packet_is_waited_for_and_played_whole() {
+    let mut world = World::new();
+    world.stream(1..10);
+    world.play(15);
+    world.arrive(10).unwrap();
+    world.play(5);
+    world.stream(11..20);
+    let report = *world.engine.report();
+    assert_eq!(world.count(10), 960, "nothing of it is lost");
+    assert_eq!(report.concealed_samples, 0);
+    assert!((240..=960).contains(&report.held_samples), "{}", report.held_samples);
+    assert!(report.target > FLOOR);
+    assert_eq!(report.late, 0);
+}
+
+#[test]
+fn a_packet_after_its_time_is_dropped_and_counted() {
+    let mut world = World::new();
+    world.stream(1..10);
+    world.play(20);
+    world.stream(11..14);
+    assert_eq!(world.arrive(10), Err(Refused::Late));
+    assert_eq!(world.engine.report().late, 1);
+}
+
+#[test]
+fn a_packet_that_comes_twice_is_played_once() {
+    let mut world = World::new();
+    world.arrive(1).unwrap();
+    assert_eq!(world.arrive(1), Err(Refused::Duplicate));
+    world.play(20);
+    world.stream(2..4);
+    assert_eq!(world.engine.report().duplicates, 1);
+    assert_eq!(world.count(2), 960);
+}
+
+#[test]
+fn after_a_stall_the_delay_is_back_within_seconds() {
+    let mut world = World::new();
+    world.stream(1..100);
+    world.play(200);
+    for n in 100..110 {
+        world.arrive(n).unwrap();
+    }
+    world.stream(110..400);
+    let report = world.engine.report();
+    let depth = report.depth;
+    assert!(depth <= report.target.plus(Span::from_millis(4)), "{depth:?} is held, {:?} aimed at", report.target);
+    assert!(depth < Span::from_millis(30), "{depth:?}");
+}
+
+#[test]
+fn a_sender_that_stops_ends_in_silence_and_a_new_start_is_heard_at_once() {
+    let mut world = World::new();
+    world.stream(1..10);
+    world.play(500);
+    assert!(world.heard[world.heard.len() - 4800..].iter().all(|v| *v == 0));
+    assert!(!world.engine.report().playing);
+    let before = world.heard.len();
+    world.stream(60..70);
+    let pause = world.heard[before..].iter().position(|v| *v != 0).unwrap();
+    assert!(pause <= 480, "heard after {pause} samples");
+    assert_eq!(world.count(61), 960);
+}
+
+#[test]
+fn stream_time_that_jumps_is_followed() {
+    let mut world = World::new();
+    world.stream(100..110);
+    world.stream(5_000..5_010);
+    assert_eq!(world.count(5_005 % 250), 960);
+    assert_eq!(world.engine.report().resyncs, 1);
+    world.stream(20..30);
+    assert_eq!(world.count(27), 960, "and back, when a sender begins anew");
+    assert_eq!(world.engine.report().resyncs, 2);
+}
+
+#[test]
+fn a_packet_that_cannot_be_decoded_is_made_up_for() {
+    let mut world = World::new();
+    world.stream(1..5);
+    world.arrive_as(5, 255).unwrap();
+    world.play(20);
+    world.stream(6..9);
+    assert_eq!(world.made_up(), 960);
+    assert_eq!(world.engine.report().decode_errors, 1);
+    assert_eq!(world.count(7), 960);
+}
+
+#[test]
+fn packets_of_no_length_or_too_much_are_refused() {
+    let mut world = World::new();
+    for samples in [0, 2881, u32::MAX] {
+        let extent = Extent { media: MediaTime(0), samples };
+        let arrival = Arrival { extent, arrived: world.now, captured: None, payload: &[1_u8][..] };
+        assert_eq!(world.engine.accept(arrival), Err(Refused::Length));
+    }
+}
+
+#[test]
+fn latency_counts_from_capture_to_the_end_of_the_devices_queue() {
+    let mut world = World::new();
+    world.stream(1..200);
+    let average = world.engine.report().metrics.average_latency.unwrap();
+    // 21 ms until it arrived, the delay held, what the device holds.
+    let least = Span::from_millis(21).plus(FLOOR).plus(Span::from_samples(256));
+    assert!(average >= least && average <= least.plus(Span::from_millis(5)), "{average:?}");
+}
+
+proptest! {
+    #[test]
+    fn whatever_arrives_the_device_is_served_and_the_books_balance(
+        script in proptest::collection::vec((0_u64..400, 0_u64..60, any::<u8>(), 0_u32..3000), 1..300),
+    ) {
+        let mut world = World::new();
+        let mut offered = 0_u64;
+        for (media, wait, sound, samples) in script {
+            let extent = Extent { media: MediaTime(media * 480), samples };
+            let payload = &BYTES[usize::from(sound)][..];
+            let captured = Some(Instant::from_micros(media));
+            let _ = world.engine.accept(Arrival { extent, arrived: world.now, captured, payload });
+            offered += 1;
+            world.play(wait);
+        }
+        world.play(2_000);
+        let report = world.engine.report();
+        prop_assert!(world.heard[world.heard.len() - 480..].iter().all(|v| *v == 0), "silence is the floor");
+        prop_assert!(report.metrics.frames_received + report.duplicates + report.late <= 2 * offered);
+        prop_assert!(report.target <= crate::adapt::CEILING && report.target >= FLOOR);
+        prop_assert_eq!(world.heard.iter().filter(|v| **v == UNTOUCHED).count(), 0, "a period not served");
+    }
+}

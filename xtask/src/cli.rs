@@ -1,0 +1,268 @@
+//! The command line: which verbs there are, what each accepts, and the help texts.
+//!
+//! Parsing is a pure function of the arguments. It promises that nothing is silently ignored: a word
+//! that no verb knows comes back as an error that names the word and what is allowed in its place.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+
+/// What can be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Run,
+    Test,
+    Embedded,
+    Lint,
+    Msrv,
+    Ci,
+}
+
+/// A command line that was understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help(Option<Verb>),
+    Do(Verb, Options),
+}
+
+/// What came after the verb.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Install what is missing without asking.
+    pub(crate) yes: bool,
+    /// A check that cannot be made here is no failure.
+    pub(crate) optional: bool,
+    /// For `run`: arguments of the daemon. For `test`: filters and arguments of the test programs.
+    pub(crate) rest: Vec<OsString>,
+}
+
+impl Verb {
+    const ALL: [Self; 6] = [Self::Run, Self::Test, Self::Embedded, Self::Lint, Self::Msrv, Self::Ci];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Test => "test",
+            Self::Embedded => "embedded",
+            Self::Lint => "lint",
+            Self::Msrv => "msrv",
+            Self::Ci => "ci",
+        }
+    }
+
+    fn summary(self) -> &'static str {
+        match self {
+            Self::Run => "Build soundpost and start it; on a fresh machine, install what that needs",
+            Self::Test => "Run every test, and build the core for microcontrollers",
+            Self::Embedded => "Build the core for microcontrollers, with and without defmt",
+            Self::Lint => "Check format, clippy, documentation, and the dependencies' licences",
+            Self::Msrv => "Check that the oldest promised Rust still takes the workspace",
+            Self::Ci => "Everything continuous integration runs: lint, test, msrv",
+        }
+    }
+
+    fn synopsis(self) -> &'static str {
+        match self {
+            Self::Run => "run [--yes] [-- SOUNDPOST-ARGUMENT…]",
+            Self::Test => "test [--yes] [FILTER…] [-- TEST-ARGUMENT…]",
+            Self::Embedded => "embedded",
+            Self::Lint => "lint [--yes]",
+            Self::Msrv => "msrv [--yes] [--optional]",
+            Self::Ci => "ci [--yes]",
+        }
+    }
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Run | Self::Test | Self::Lint | Self::Ci => &["--yes", "--help"],
+            Self::Embedded => &["--help"],
+            Self::Msrv => &["--yes", "--optional", "--help"],
+        }
+    }
+
+    fn details(self) -> &'static str {
+        match self {
+            Self::Run => {
+                "Finds out which of the things the build needs are missing (the headers of ALSA,\n\
+                 pkg-config, cmake, make) and installs them on Debian and its relatives. Builds in\n\
+                 release mode, says what to try next, and becomes `soundpost run`, so Ctrl-C ends\n\
+                 the daemon the way it should end. Everything after `--` goes to `soundpost run`:\n\n\
+                 \x20 cargo xtask run -- --help\n"
+            }
+            Self::Test => {
+                "Installs what the tests use besides the build's needs (a JACK server, ALSA's JACK\n\
+                 plugin, a speech synthesizer, sox), builds the daemon, runs `cargo test` on the\n\
+                 whole workspace, then does what `embedded` does. All steps run, even after one\n\
+                 failed. With a FILTER only the tests with such a name run, and no embedded builds.\n\
+                 Everything after `--` goes to the test programs:\n\n\
+                 \x20 cargo xtask test playback -- --nocapture\n"
+            }
+            Self::Embedded => {
+                "Adds the Rust targets thumbv7em-none-eabihf and thumbv6m-none-eabi if they are\n\
+                 missing and builds soundpost-core for both, without and with the feature defmt.\n"
+            }
+            Self::Lint => {
+                "cargo fmt --check, clippy and rustdoc with every warning an error, and cargo deny\n\
+                 (licences, bans, sources) when cargo-deny is installed. All steps run, even after\n\
+                 one failed. Adds rustfmt and clippy through rustup if they are missing.\n"
+            }
+            Self::Msrv => {
+                "Checks the workspace with the Rust that `rust-version` in Cargo.toml names, and\n\
+                 installs that toolchain through rustup if it is missing. Builds in the subfolder\n\
+                 `msrv` of the target directory.\n"
+            }
+            Self::Ci => {
+                "Runs .ci/run, the script of the continuous integration. That also installs\n\
+                 cargo-deny if it is missing, which takes minutes.\n"
+            }
+        }
+    }
+}
+
+/// Understands the words after `cargo xtask`, or says what is wrong with them.
+pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut words = words.into_iter();
+    let allowed = Verb::ALL.map(Verb::name).join(", ");
+    let Some(first) = words.next() else {
+        return Err(format!("a verb is missing; it is one of {allowed}. `cargo xtask --help` says more"));
+    };
+    let first = first.to_string_lossy();
+    if first == "--help" || first == "-h" {
+        return Ok(Command::Help(None));
+    }
+    let Some(verb) = Verb::ALL.into_iter().find(|verb| verb.name() == first) else {
+        let kind = if first.starts_with('-') { "flag" } else { "verb" };
+        return Err(format!(
+            "there is no {kind} `{first}`; a verb is one of {allowed}. `cargo xtask --help` says more"
+        ));
+    };
+
+    let mut options = Options::default();
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        match &*text {
+            "--help" | "-h" => return Ok(Command::Help(Some(verb))),
+            "--" if takes_rest(verb) => options.rest.extend(words.by_ref()),
+            "--yes" if verb.flags().contains(&"--yes") => options.yes = true,
+            "--optional" if verb.flags().contains(&"--optional") => options.optional = true,
+            _ if verb == Verb::Test && !text.starts_with('-') => options.rest.push(word),
+            _ => return Err(refusal(verb, &text)),
+        }
+    }
+    Ok(Command::Do(verb, options))
+}
+
+fn takes_rest(verb: Verb) -> bool {
+    matches!(verb, Verb::Run | Verb::Test)
+}
+
+fn refusal(verb: Verb, word: &str) -> String {
+    let kind = if word.starts_with('-') { "flag" } else { "argument" };
+    let mut text = format!("`{}` takes no {kind} `{word}`; allowed: {}", verb.name(), verb.flags().join(", "));
+    if takes_rest(verb) {
+        let whose = if verb == Verb::Run { "soundpost" } else { "the test programs" };
+        let _ = write!(text, ", and after `--` the arguments of {whose}");
+    }
+    text
+}
+
+/// The help for one verb, or for all of them.
+pub(crate) fn help(verb: Option<Verb>) -> String {
+    let mut text = String::new();
+    match verb {
+        None => {
+            text.push_str("Usage: cargo xtask VERB [FLAG…]\n\nVerbs:\n");
+            for verb in Verb::ALL {
+                let _ = writeln!(text, "  {:<9} {}", verb.name(), verb.summary());
+            }
+            text.push_str(
+                "\n`cargo xtask VERB --help` says what a verb does and takes.\n\
+                 Start with `cargo xtask run`.\n",
+            );
+        }
+        Some(verb) => {
+            let _ = write!(text, "{}.\n\nUsage: cargo xtask {}\n\n{}", verb.summary(), verb.synopsis(), verb.details());
+            text.push_str("\nFlags:\n");
+            for flag in verb.flags() {
+                let meaning = match *flag {
+                    "--yes" => "Install what is missing without asking (the same as setting CI)",
+                    "--optional" => "When that toolchain cannot be had here, say so and do not fail",
+                    _ => "Print this",
+                };
+                let _ = writeln!(text, "  {flag:<11} {meaning}");
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    fn options(line: &str) -> (Verb, Options) {
+        match parsed(line) {
+            Ok(Command::Do(verb, options)) => (verb, options),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_verb_is_found_by_its_name_and_shown_in_the_help() {
+        for verb in Verb::ALL {
+            assert_eq!(options(verb.name()), (verb, Options::default()));
+            assert!(help(None).contains(verb.summary()));
+            assert!(help(Some(verb)).contains(verb.synopsis()));
+            for flag in verb.flags() {
+                assert!(help(Some(verb)).contains(flag), "{verb:?} {flag}");
+            }
+        }
+    }
+
+    #[test]
+    fn help_is_asked_for_alone_or_of_a_verb() {
+        assert_eq!(parsed("--help"), Ok(Command::Help(None)));
+        assert_eq!(parsed("-h"), Ok(Command::Help(None)));
+        assert_eq!(parsed("run --yes --help"), Ok(Command::Help(Some(Verb::Run))));
+    }
+
+    #[test]
+    fn what_follows_two_dashes_goes_to_the_program_untouched() {
+        let (verb, options) = options("run --yes -- --help --yes -- x");
+        assert_eq!(verb, Verb::Run);
+        assert!(options.yes);
+        assert_eq!(options.rest, ["--help", "--yes", "--", "x"]);
+    }
+
+    #[test]
+    fn filters_of_tests_need_no_dashes() {
+        let (_, options) = options("test one --yes two -- --nocapture");
+        assert!(options.yes);
+        assert_eq!(options.rest, ["one", "two", "--nocapture"]);
+    }
+
+    #[test]
+    fn an_unknown_word_is_named_together_with_what_is_allowed() {
+        let unknown_verb = parsed("tset").unwrap_err();
+        assert!(unknown_verb.contains("verb `tset`") && unknown_verb.contains("run, test"));
+        assert!(parsed("").unwrap_err().contains("run, test"));
+        assert!(parsed("--yes").unwrap_err().contains("flag `--yes`"));
+
+        let unknown_flag = parsed("run --loud").unwrap_err();
+        assert!(unknown_flag.contains("flag `--loud`") && unknown_flag.contains("--yes, --help"));
+        assert!(unknown_flag.contains("after `--`"));
+        let argument = parsed("lint core").unwrap_err();
+        assert!(argument.contains("argument `core`") && !argument.contains("after `--`"));
+        assert!(parsed("lint -- x").is_err());
+    }
+
+    #[test]
+    fn a_flag_belongs_to_the_verbs_that_list_it() {
+        assert!(options("msrv --optional").1.optional);
+        assert!(parsed("test --optional").is_err());
+        assert!(parsed("embedded --yes").is_err());
+    }
+}
