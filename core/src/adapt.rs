@@ -17,6 +17,8 @@ pub const CUT_SAMPLES: u64 = 120;
 
 const STEP: Span = Span::from_micros(2_500);
 const TOLERANCE: Span = Span::from_micros(3_000);
+/// The first window is short, so that a bad start is mended at once; each next one is twice as long.
+const FIRST_WINDOW: Span = Span::from_millis(125);
 const WINDOW: Span = Span::from_millis(500);
 const QUIET: Span = Span::from_millis(10_000);
 const FAR_OFF: Span = Span::from_millis(60);
@@ -39,6 +41,7 @@ pub struct Depth {
     target: Span,
     least: Span,
     least_before: Option<Span>,
+    window: Span,
     window_ends: Option<Instant>,
     quiet_until: Instant,
 }
@@ -53,7 +56,14 @@ impl Depth {
     /// At the floor, with nothing observed.
     #[must_use]
     pub const fn new() -> Self {
-        Self { target: FLOOR, least: CEILING, least_before: None, window_ends: None, quiet_until: Instant::ZERO }
+        Self {
+            target: FLOOR,
+            least: CEILING,
+            least_before: None,
+            window: FIRST_WINDOW,
+            window_ends: None,
+            quiet_until: Instant::ZERO,
+        }
     }
 
     /// The delay aimed at.
@@ -62,7 +72,7 @@ impl Depth {
         self.target
     }
 
-    /// The least slack of late: at least half a second, at most a second long observed. `None` before.
+    /// The least slack of late, observed for half a second to a second (less at the start). `None` before.
     #[must_use]
     pub fn depth(&self) -> Option<Span> {
         self.least_before.map(|before| before.min(self.least))
@@ -71,6 +81,7 @@ impl Depth {
     /// A new stream begins: what was observed says nothing about it. The target stays, for the network is
     /// the same.
     pub fn restart(&mut self) {
+        self.window = FIRST_WINDOW;
         self.window_ends = None;
         self.least_before = None;
         self.least = CEILING;
@@ -91,11 +102,12 @@ impl Depth {
         }
         self.least = self.least.min(slack);
         match self.window_ends {
-            None => self.window_ends = Some(now.plus(WINDOW)),
+            None => self.window_ends = Some(now.plus(self.window)),
             Some(end) if now >= end => {
                 self.least_before = Some(self.least);
                 self.least = slack;
-                self.window_ends = Some(now.plus(WINDOW));
+                self.window = self.window.plus(self.window).min(WINDOW);
+                self.window_ends = Some(now.plus(self.window));
             }
             Some(_) => {}
         }

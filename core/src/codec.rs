@@ -30,6 +30,9 @@ pub trait Encode {
     /// [`CodecError`] if the codec refuses; `out` is then meaningless.
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError>;
 
+    /// By how many samples the decoded sound trails the encoded one, beyond the frame itself.
+    fn lookahead(&self) -> u32;
+
     /// Takes new settings for the next frame on.
     ///
     /// # Errors

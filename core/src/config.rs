@@ -26,6 +26,8 @@ pub struct Timing {
     /// `SCHED_FIFO` priority of the audio threads, where the system grants it: above ordinary work, below
     /// the kernel's interrupt threads (50 by default), without which no sound card moves.
     pub rt_priority: u8,
+    /// Niceness of the thread that hands packets on, where the system grants it: late packets are delay.
+    pub io_nice: i8,
     /// A client that has not introduced itself by then is sent away.
     pub greeting_deadline: Span,
 }
@@ -38,6 +40,7 @@ pub const TIMING: Timing = Timing {
     device_deadline: Span::from_millis(500),
     reopen_pause: Span::from_millis(1_000),
     rt_priority: 45,
+    io_nice: -11,
     greeting_deadline: Span::from_millis(5_000),
 };
 
@@ -196,6 +199,11 @@ pub enum Change {
     Reshape(Stream),
 }
 
+/// The least bytes of a frame, for each channel, that a preset is coded with at 2.5 and 5 ms.
+pub const FRAME_BYTES_MIN: u32 = 15;
+
+const _: () = assert!(FRAME_BYTES_MIN * 8 * 400 * 2 <= Bitrate::MAX_BPS);
+
 /// One row of the preset table.
 struct Preset {
     voice: Bitrate,
@@ -335,6 +343,23 @@ impl Stream {
         } else {
             Change::Reshape(to)
         }
+    }
+
+    /// The same stream in frames of another length.
+    ///
+    /// A frame needs a few bytes before it sounds like anything: where the preset's bitrate would leave less
+    /// than [`FRAME_BYTES_MIN`] a channel, it is raised. (Frames that short cost more in packet headers than
+    /// in sound anyway.)
+    #[must_use]
+    pub fn with_frame(self, frame: FrameLen) -> Self {
+        let floor_bps = match frame {
+            FrameLen::Ms2_5 => FRAME_BYTES_MIN * 8 * 400,
+            FrameLen::Ms5 => FRAME_BYTES_MIN * 8 * 200,
+            FrameLen::Ms10 | FrameLen::Ms20 | FrameLen::Ms40 | FrameLen::Ms60 => 0,
+        };
+        let floor = Bitrate(floor_bps.saturating_mul(self.channels.count() as u32));
+        let tuning = Tuning { bitrate: self.tuning.bitrate.max(floor), ..self.tuning };
+        Self { frame, tuning, ..self }
     }
 
     /// Interleaved values in one frame.
@@ -636,6 +661,17 @@ mod tests {
             assert_eq!(frame.name().parse(), Ok(frame));
             assert_eq!(FrameLen::from_samples(frame.samples()), Some(frame));
         }
+    }
+
+    #[test]
+    fn short_frames_raise_a_bitrate_that_is_too_low_for_them_and_no_other() {
+        let bps = |quality: Quality, frame| {
+            quality.stream(Direction::Capture, Content::Voice).with_frame(frame).tuning.bitrate.bps()
+        };
+        assert_eq!(FrameLen::ALL.map(|f| bps(Quality::Low, f)), [48_000, 24_000, 16_000, 16_000, 16_000, 16_000]);
+        assert_eq!(FrameLen::ALL.map(|f| bps(Quality::Medium, f)), [64_000; 6]);
+        let program = Quality::Low.stream(Direction::Capture, Content::Program).with_frame(FrameLen::Ms2_5);
+        assert_eq!((program.tuning.bitrate.bps(), program.frame), (96_000, FrameLen::Ms2_5));
     }
 
     #[test]

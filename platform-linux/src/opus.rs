@@ -7,7 +7,10 @@ use soundpost_core::time::SAMPLE_RATE_HZ;
 
 /// An encoder for one stream.
 #[derive(Debug)]
-pub struct OpusEncoder(Encoder);
+pub struct OpusEncoder {
+    encoder: Encoder,
+    lookahead: u32,
+}
 
 /// A decoder. It decodes packets of any channel count to the one it was made for.
 #[derive(Debug)]
@@ -30,21 +33,14 @@ impl OpusEncoder {
         encoder.set_vbr(true)?;
         encoder.set_vbr_constraint(true)?;
         encoder.set_lsb_depth(16)?;
-        let mut this = Self(encoder);
+        let lookahead = u32::try_from(encoder.get_lookahead()?).unwrap_or(0);
+        let mut this = Self { encoder, lookahead };
         this.set(stream.tuning)?;
         Ok(this)
     }
 
-    /// Samples by which the decoded sound trails the captured one, besides the frame itself.
-    ///
-    /// # Errors
-    /// What libopus says.
-    pub fn lookahead_samples(&mut self) -> Result<u32, opus::Error> {
-        Ok(u32::try_from(self.0.get_lookahead()?).unwrap_or(0))
-    }
-
     fn set(&mut self, tuning: Tuning) -> Result<(), opus::Error> {
-        let encoder = &mut self.0;
+        let encoder = &mut self.encoder;
         encoder.set_bitrate(Bitrate::Bits(i32::try_from(tuning.bitrate.bps()).unwrap_or(i32::MAX)))?;
         encoder.set_complexity(i32::from(tuning.complexity.get()))?;
         encoder.set_max_bandwidth(bandwidth(tuning.rate))?;
@@ -60,7 +56,11 @@ impl OpusEncoder {
 
 impl Encode for OpusEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
-        self.0.encode(pcm, out).map_err(refused)
+        self.encoder.encode(pcm, out).map_err(refused)
+    }
+
+    fn lookahead(&self) -> u32 {
+        self.lookahead
     }
 
     fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError> {
@@ -140,6 +140,14 @@ mod tests {
                 assert_eq!(samples, frame.samples() as usize);
             }
         }
+    }
+
+    #[test]
+    fn speech_modes_look_ahead_further() {
+        let lookahead = |quality: Quality| {
+            OpusEncoder::new(&quality.stream(Direction::Capture, Content::Voice)).unwrap().lookahead()
+        };
+        assert_eq!(Quality::ALL.map(lookahead), [312, 120, 120, 120]);
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub struct Grants {
     pub memory_locked: bool,
 }
 
-/// Locks memory and finds out whether real-time scheduling is allowed. Warns once about what is not.
+/// Locks memory, makes this thread (the I/O side's) less nice, and finds out whether real-time scheduling is
+/// allowed. Warns once about what is not.
 #[must_use]
 pub fn prepare() -> Grants {
     // With a finite limit a later allocation would fail instead of merely being slow: then better not.
@@ -53,6 +54,8 @@ pub fn prepare() -> Grants {
         || rustix::process::geteuid().is_root();
     let lock = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
     let memory_locked = unlimited && mlockall(lock).is_ok();
+    // Whether this is granted goes with SCHED_FIFO: both are CAP_SYS_NICE.
+    let _ = rustix::process::setpriority_process(None, i32::from(TIMING.io_nice));
     // Tried on a thread of its own, so that nothing but audio ever runs with that priority.
     let realtime = std::thread::spawn(schedule_fifo).join().unwrap_or(false);
     if !(realtime && memory_locked) {

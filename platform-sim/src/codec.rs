@@ -57,6 +57,10 @@ impl Encode for MarkerEncoder {
         Ok(length)
     }
 
+    fn lookahead(&self) -> u32 {
+        0
+    }
+
     fn retune(&mut self, _tuning: Tuning) -> Result<(), CodecError> {
         self.retunes += 1;
         Ok(())

@@ -61,7 +61,8 @@ impl PcmIn for SimIn {
             return Err(PcmError::Xrun);
         }
         let first = self.next;
-        let samples = into.len().min(self.period as usize);
+        let left = usize::try_from(self.end - self.next).unwrap_or(usize::MAX);
+        let samples = into.len().min(self.period as usize).min(left);
         into.iter_mut().zip(first..).take(samples).for_each(|(value, n)| *value = marker(n));
         self.next += samples as u64;
         self.clock.advance_to(Instant::ZERO.plus(Span::from_samples(self.next)));

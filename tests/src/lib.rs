@@ -1,1 +1,20 @@
-//! x
+//! Support for the behaviour tests: a studio without hardware, and the instruments to judge what
+//! comes out of it.
+//!
+//! [`rig`] runs a private JACK server with a dummy driver, gives programs ALSA devices whose other
+//! ends are ports of that server, and plays and records there accurate to the sample. [`speech`]
+//! makes something worth listening to, [`measure`] says how late and how complete it arrived, and
+//! [`proc`] runs the programs under test. Everything waits for events with a deadline, nothing
+//! sleeps for a guessed time, and no process survives the test that started it.
+
+pub mod measure;
+pub mod proc;
+pub mod rig;
+mod spawn;
+pub mod speech;
+mod wait;
+
+pub use wait::{until, until_some};
+
+/// Frames per second everywhere in the rig; JACK, the probe, the speech and the measurements agree.
+pub const RATE: usize = 48_000;

@@ -196,7 +196,8 @@ impl<E: Encode> Capture<E> {
                     sequence: self.sequence,
                     flags: self.flags,
                     media: self.media,
-                    captured: self.captured,
+                    // What the decoder makes of the packet begins that much earlier.
+                    captured: self.captured.minus(Span::from_samples(u64::from(self.encoder.lookahead()))),
                     ..header
                 };
                 self.flags = Flags::NONE;

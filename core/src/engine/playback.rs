@@ -74,6 +74,8 @@ pub struct Playback<D, P> {
     fifo: Fifo,
     cut_pending: bool,
     seam: Seam,
+    /// Samples to leave out at the head of the next packet: it waited longer than it should.
+    trim: u64,
     report: PlaybackReport,
 }
 
@@ -91,6 +93,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             fifo: Fifo::new(channels),
             cut_pending: false,
             seam: Seam::None,
+            trim: 0,
             report: PlaybackReport::default(),
         }
     }
@@ -186,7 +189,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     }
 
     /// Waits until the oldest packet has waited for the target delay, then starts so that no more than that
-    /// is held: what a stall has piled up is not worth playing.
+    /// is held: what a stall, or a device that was not ready, has piled up is not worth playing.
     fn fill(&mut self, now: Instant, period_values: usize) {
         let target = self.depth.target();
         let ripe = self.store.front().is_some_and(|front| now.since(front.arrived) >= target);
@@ -200,7 +203,10 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             self.report.overflow = self.report.overflow.wrapping_add(1);
             self.report.metrics.record_dropped(1);
         }
-        self.next = self.store.front().map_or(MediaTime::ZERO, |front| front.extent.media);
+        let Some(front) = self.store.front() else { return };
+        self.next = front.extent.media;
+        let waited = now.since(front.arrived).minus(target).as_samples();
+        self.trim = waited.min(u64::from(front.extent.samples).saturating_sub(PIECE_SAMPLES));
         self.depth.restart();
         self.seam = Seam::FadeIn;
         self.state = State::Playing { held: 0 };
@@ -284,7 +290,9 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         let Some(packet) = self.store.take_front() else {
             return;
         };
-        match self.depth.observe(now, now.since(packet.arrived)) {
+        let trim = core::mem::take(&mut self.trim);
+        let slack = now.since(packet.arrived).minus(Span::from_samples(trim));
+        match self.depth.observe(now, slack) {
             Decision::Keep => {}
             Decision::Cut => self.cut_pending = true,
             Decision::Skip if self.store.is_empty() => self.cut_pending = true,
@@ -311,6 +319,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             }
             values
         });
+        let pushed = pushed.saturating_sub(self.fifo.drop_head(pushed, self.values(trim)));
         match seam {
             Seam::None => {}
             Seam::FadeIn => {

@@ -95,7 +95,9 @@ pub struct Header {
     pub flags: Flags,
     /// Stream time of the packet's first sample.
     pub media: MediaTime,
-    /// When that sample was captured, on the sender's `CLOCK_MONOTONIC`; zero if the sender does not say.
+    /// When the first sample that a decoder makes of the packet was captured, on the sender's
+    /// `CLOCK_MONOTONIC` (that is the codec's look-ahead before the packet's own first sample); zero if the
+    /// sender does not say.
     pub captured: Instant,
 }
 

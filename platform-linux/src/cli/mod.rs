@@ -89,15 +89,12 @@ struct StreamArgs {
 impl StreamArgs {
     fn stream(&self, direction: Direction, content: Content) -> Stream {
         let preset = self.quality.stream(direction, content);
-        let mut tuning = preset.tuning;
-        tuning.bitrate = self.bitrate.unwrap_or(tuning.bitrate);
-        tuning.rate = self.rate.unwrap_or(tuning.rate);
-        Stream {
-            channels: self.channels.unwrap_or(preset.channels),
-            frame: self.frame.unwrap_or(preset.frame),
-            tuning,
-            ..preset
-        }
+        let channels = self.channels.unwrap_or(preset.channels);
+        let stream = Stream { channels, ..preset };
+        let mut stream = stream.with_frame(self.frame.unwrap_or(preset.frame));
+        stream.tuning.bitrate = self.bitrate.unwrap_or(stream.tuning.bitrate);
+        stream.tuning.rate = self.rate.unwrap_or(stream.tuning.rate);
+        stream
     }
 }
 

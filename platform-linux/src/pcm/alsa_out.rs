@@ -1,8 +1,8 @@
 //! An ALSA device that sound goes to.
 //!
-//! The buffer is a few small periods and is kept full: what is in it is delay on every path. It starts when
-//! it has been filled once; after it ran dry it is filled with silence but for one period, so that the delay
-//! is at once what it was.
+//! The buffer is a few small periods and is kept full: what is in it is delay on every path. It begins, and
+//! after it ran dry it begins again, with silence in all periods but one, so that the delay is at once what
+//! it will be.
 
 use super::alsa_open::{self, Agreed, Layout};
 use super::{OpenError, Opened, Options};
@@ -25,7 +25,7 @@ pub struct AlsaOut {
 impl AlsaOut {
     pub(super) fn open(name: &str, options: Options) -> Result<(Self, Opened), OpenError> {
         let Agreed { pcm, layout, opened } = alsa_open::open(name, alsa::Direction::Playback, options)?;
-        let this = Self {
+        let mut this = Self {
             layout,
             channels: opened.channels.count(),
             period: opened.period_samples as usize,
@@ -37,6 +37,11 @@ impl AlsaOut {
         this.configure().map_err(|error| OpenError::Alsa {
             name: name.to_owned(),
             what: format!("it does not take its parameters: {}", alsa_open::words(error)),
+            hint: String::new(),
+        })?;
+        this.fill_with_silence().map_err(|error| OpenError::Alsa {
+            name: name.to_owned(),
+            what: format!("it takes no sound: {error:?}"),
             hint: String::new(),
         })?;
         Ok((this, opened))
@@ -51,6 +56,16 @@ impl AlsaOut {
 
     fn room(&self) -> Result<bool, PcmError> {
         Ok(self.pcm.avail_update().map_err(alsa_open::running)? >= self.period as Frames)
+    }
+
+    /// Fills the buffer but for one period, so that it starts with the next one and the queue is at once as
+    /// long as it will be.
+    fn fill_with_silence(&mut self) -> Result<(), PcmError> {
+        self.raw.fill(0);
+        for _ in 1..self.buffer / self.period {
+            self.write_raw(self.period)?;
+        }
+        Ok(())
     }
 
     /// Hands over what is encoded in the front of `raw`.
@@ -114,10 +129,6 @@ impl PcmOut for AlsaOut {
             return Ok(());
         }
         self.pcm.prepare().map_err(alsa_open::running)?;
-        self.raw.fill(0);
-        for _ in 1..self.buffer / self.period {
-            self.write_raw(self.period)?;
-        }
-        Ok(())
+        self.fill_with_silence()
     }
 }

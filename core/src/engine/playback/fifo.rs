@@ -74,6 +74,15 @@ impl Fifo {
         self.end = end.saturating_sub(old);
     }
 
+    /// Drops the first `values` of the last `new` values; returns how many.
+    pub(super) fn drop_head(&mut self, new: usize, values: usize) -> usize {
+        let from = self.end.saturating_sub(new).max(self.start);
+        let dropped = values.min(self.end.saturating_sub(from));
+        self.values.copy_within(from.saturating_add(dropped)..self.end, from);
+        self.end = self.end.saturating_sub(dropped);
+        dropped
+    }
+
     /// Cuts `values` values out at the front, cross-faded; needs twice as many.
     pub(super) fn cut(&mut self, values: usize) -> bool {
         let channels = self.channels.count();
@@ -131,6 +140,20 @@ mod tests {
         assert_eq!(out[0], 0);
         assert_eq!(out[120..], ramp[240..]);
         assert!(!filled(&ramp[..239]).cut(120), "too little to cut from");
+    }
+
+    #[test]
+    fn the_head_of_what_came_last_can_be_dropped() {
+        let mut fifo = filled(&[1, 2, 3]);
+        fifo.push_with(3, |room| {
+            room.copy_from_slice(&[4, 5, 6]);
+            3
+        });
+        assert_eq!(fifo.drop_head(3, 2), 2);
+        let mut out = [0; 4];
+        fifo.pop(&mut out);
+        assert_eq!(out, [1, 2, 3, 6]);
+        assert_eq!(fifo.drop_head(3, 2), 0);
     }
 
     #[test]

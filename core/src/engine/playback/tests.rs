@@ -119,6 +119,19 @@ fn packets_are_played_whole_in_order_after_the_target_delay() {
 }
 
 #[test]
+fn a_device_that_comes_late_does_not_start_with_more_delay_than_wanted() {
+    let mut world = World::new();
+    world.arrive(1).unwrap();
+    world.now = world.now.plus(Span::from_millis(17));
+    world.play(3);
+    world.stream(2..100);
+    let report = world.engine.report();
+    assert_eq!(report.cut_samples, 0, "nothing to cut: it began right");
+    assert!(report.depth <= FLOOR.plus(Span::from_millis(3)), "{:?}", report.depth);
+    assert!((200..=480).contains(&world.count(1)), "{} samples of the first packet", world.count(1));
+}
+
+#[test]
 fn order_of_arrival_does_not_matter() {
     let mut world = World::new();
     world.stream(1..4);

@@ -1,0 +1,378 @@
+//! What docs/protocol.md promises is what the code does: its tables, its bytes, its example client.
+
+use serde_json::Value;
+use soundpost_core::capacity::{CLIENT_NAME_MAX, CLIENTS_MAX, FRAME_SAMPLES_MAX, PAYLOAD_MAX};
+use soundpost_core::config::{Channels, FrameLen, TIMING};
+use soundpost_core::time::{Instant, MediaTime};
+use soundpost_core::wire::{
+    self, ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind, Role, VERSION, Welcome, WireError,
+};
+use soundpost_tests::proc::Program;
+use soundpost_tests::until;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const PAGE: &str = include_str!("../../docs/protocol.md");
+const SOON: Duration = Duration::from_secs(20);
+
+/// The rows of the table under the heading `title`, cell by cell, without its head.
+fn table(title: &str) -> Vec<Vec<&'static str>> {
+    let under = PAGE.lines().skip_while(|line| line.trim_start_matches('#').trim() != title || !line.starts_with('#'));
+    let rows = under.skip(1).take_while(|line| !line.starts_with('#')).filter(|line| line.starts_with('|'));
+    let cells = |line: &'static str| line.trim_matches('|').split('|').map(str::trim).collect();
+    let rows: Vec<Vec<_>> = rows.skip(2).map(cells).collect();
+    assert!(!rows.is_empty(), "no table under {title:?}");
+    rows
+}
+
+/// The golden vectors by name, as bytes.
+fn vectors() -> BTreeMap<&'static str, Vec<u8>> {
+    let blocks = PAGE.split("```hex ").skip(1);
+    let vector = |block: &'static str| {
+        let (name, rest) = block.split_once('\n').expect("a block has lines");
+        let digits = rest.split_once("```").expect("a block ends").0.split_whitespace();
+        (name, digits.map(|byte| u8::from_str_radix(byte, 16).expect("two hexadecimal digits")).collect())
+    };
+    blocks.map(vector).collect()
+}
+
+fn control(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; HEADER_LEN + payload.len()];
+    assert_eq!(wire::emit(kind, payload, &mut out), Ok(out.len()));
+    out
+}
+
+fn packet(sequence: u32, flags: Flags, media: u64, captured: u64) -> Vec<u8> {
+    let payload = [0xf8, 0xff, 0xfe];
+    let header = Header {
+        sequence,
+        flags,
+        media: MediaTime(media),
+        captured: Instant::from_micros(captured),
+        ..Header::new(Kind::Packet, payload.len()).expect("a short payload")
+    };
+    [&header.emit()[..], &payload].concat()
+}
+
+fn hello(role: Role, takeover: bool, name: &str) -> Vec<u8> {
+    let mut payload = [0; 68];
+    let length = Hello { role, takeover, name }.emit(&mut payload).expect("a short name");
+    control(Kind::Hello, &payload[..length])
+}
+
+/// What the page says in words, as the code puts it into bytes.
+fn emitted() -> BTreeMap<&'static str, Vec<u8>> {
+    let welcome = Welcome { client: 7, channels: Channels::Mono, frame: FrameLen::Ms20, bitrate_bps: 64_000 };
+    let mut fault = [0; 16];
+    let length = Fault { code: ErrorCode::Busy, text: "nö" }.emit(&mut fault);
+    BTreeMap::from([
+        ("hello-listener", hello(Role::Listener, false, "kitchen")),
+        ("hello-takeover", hello(Role::Talker, true, "küche")),
+        ("welcome", control(Kind::Welcome, &welcome.emit())),
+        ("error-busy", control(Kind::Error, &fault[..length])),
+        ("packet", packet(56, Flags::GAP, 53_760, 4_443_091_190)),
+        ("packet-start", packet(0, Flags::START, 0, 0)),
+        ("status-request", control(Kind::StatusRequest, &[])),
+        ("status", control(Kind::Status, b"{}")),
+        ("bye", control(Kind::Bye, &[])),
+    ])
+}
+
+#[test]
+fn the_golden_vectors_are_what_the_code_emits() {
+    let hex = |bytes: &Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    let (written, emitted) = (vectors(), emitted());
+    for (name, bytes) in &emitted {
+        assert_eq!(written.get(name).map(hex).unwrap_or_default(), hex(bytes), "{name}");
+    }
+    assert_eq!(written.len(), emitted.len(), "a vector that nobody checks");
+}
+
+#[test]
+fn the_golden_vectors_are_parsed_as_the_page_says() {
+    let vectors = vectors();
+    let mut kinds = BTreeSet::new();
+    for (name, bytes) in &vectors {
+        let (header, payload, rest) = wire::parse(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(rest.is_empty(), "{name}");
+        kinds.insert(header.kind as u8);
+        match (*name, header.kind) {
+            ("hello-listener", Kind::Hello) => {
+                let hello = Hello { role: Role::Listener, takeover: false, name: "kitchen" };
+                assert_eq!(Hello::parse(payload), Ok(hello));
+            }
+            ("hello-takeover", Kind::Hello) => {
+                assert_eq!(Hello::parse(payload), Ok(Hello { role: Role::Talker, takeover: true, name: "küche" }));
+            }
+            (_, Kind::Welcome) => assert_eq!(Welcome::parse(payload).map(|welcome| welcome.client), Ok(7)),
+            (_, Kind::Error) => {
+                assert_eq!(Fault::parse(payload), Ok(Fault { code: ErrorCode::Busy, text: "nö" }));
+            }
+            (_, Kind::Packet) => {
+                assert_eq!(soundpost_core::codec::opus_samples(payload), Some(960), "{name}");
+                let mut frame = Frame::EMPTY;
+                assert_eq!(frame.fill(header, payload), Ok(()));
+                assert_eq!([&frame.header.emit()[..], frame.payload()].concat(), *bytes, "{name}");
+            }
+            (_, Kind::Status) => assert_eq!(payload, b"{}"),
+            (_, Kind::StatusRequest | Kind::Bye) => assert!(payload.is_empty()),
+            (name, kind) => panic!("{name} is a {kind:?}"),
+        }
+    }
+    assert_eq!(kinds.len(), Kind::ALL.len(), "a kind without a vector");
+}
+
+#[test]
+fn every_kind_is_in_the_table_with_its_bounds() {
+    let rows: Vec<String> = table("Kinds").iter().map(|row| [row[0], row[1], row[3], row[4]].join(" ")).collect();
+    let known = Kind::ALL.map(|kind| {
+        let (min, max) = kind.payload_bounds();
+        format!("{} {kind:?} {min} {max}", kind as u8)
+    });
+    assert_eq!(rows, known);
+}
+
+#[test]
+fn every_error_code_is_in_the_table() {
+    let rows: Vec<String> = table("Error codes").iter().map(|row| [row[0], row[1]].join(" ")).collect();
+    assert_eq!(rows, ErrorCode::ALL.map(|code| format!("{} {code:?}", code as u16)));
+}
+
+#[test]
+fn flags_and_roles_are_in_the_tables() {
+    let flags: Vec<String> = table("Flags").iter().map(|row| [row[1], row[2]].join(" ")).collect();
+    assert_eq!(flags, [format!("{} START", Flags::START.0), format!("{} GAP", Flags::GAP.0)]);
+    let roles = [Role::Listener, Role::Talker, Role::Observer].map(|role| format!("{} {}", role as u8, role.name()));
+    assert_eq!(table("Hello")[0][4], roles.join(", "));
+    let frames = FrameLen::ALL.map(|frame| frame.samples().to_string());
+    let (last, others) = frames.split_last().expect("there are frames");
+    assert!(table("Welcome")[3][4].ends_with(&format!("{} or {last}", others.join(", "))));
+}
+
+/// Offsets and sizes of a table follow each other without a hole and end at `total`.
+fn covers(title: &str, total: usize) {
+    let mut end = 0;
+    for row in table(title) {
+        assert_eq!(row[0].parse(), Ok(end), "{title}: {row:?}");
+        end += row[1].rsplit(' ').next().and_then(|size| size.parse::<usize>().ok()).expect("a size");
+    }
+    assert_eq!(end, total, "{title}");
+}
+
+#[test]
+fn the_byte_tables_cover_each_message() {
+    covers("Header", HEADER_LEN);
+    for kind in [Kind::Hello, Kind::Welcome, Kind::Error] {
+        covers(&format!("{kind:?}"), kind.payload_bounds().1);
+    }
+}
+
+#[test]
+fn the_header_lies_where_the_table_says() {
+    let header = Header {
+        kind: Kind::Packet,
+        length: 0x0201,
+        sequence: 0x0605_0403,
+        flags: Flags(0x0a09_0807),
+        media: MediaTime(0x1211_100f_0e0d_0c0b),
+        captured: Instant::from_micros(0x1a19_1817_1615_1413),
+    };
+    let bytes = header.emit();
+    let mut next = 1;
+    for row in table("Header") {
+        let [at, size] = [row[0], row[1]].map(|cell| cell.parse::<usize>().expect("a number"));
+        let field = &bytes[at..at + size];
+        match row[3] {
+            "magic" => assert_eq!(field, b"SP"),
+            "version" => assert_eq!(field, [VERSION]),
+            "kind" => assert_eq!(field, [Kind::Packet as u8]),
+            "–" => assert!(field.iter().all(|byte| *byte == 0)),
+            name => {
+                let counted: Vec<u8> = (next..).take(size).collect();
+                assert_eq!(field, counted, "{name}");
+                next += size as u8;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_limits_are_those_of_the_code() {
+    let limits: BTreeMap<_, _> = table("Limits").into_iter().map(|row| (row[0], row[1])).collect();
+    let number = |name: &str| {
+        let digits: String = limits[name].chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<usize>().unwrap_or_else(|_| panic!("{name}: {}", limits[name]))
+    };
+    assert_eq!(number("Message to the daemon"), HEADER_LEN + PAYLOAD_MAX);
+    assert_eq!(number("Message to a client"), HEADER_LEN + usize::from(u16::MAX));
+    assert_eq!(number("Name in Hello"), CLIENT_NAME_MAX);
+    assert_eq!(number("Text of an Error"), Kind::Error.payload_bounds().1 - 2);
+    assert_eq!(number("Clients that were welcomed"), CLIENTS_MAX);
+    assert_eq!(number("Time until Hello") as u64 * 1_000_000, TIMING.greeting_deadline.as_micros());
+    assert!(limits["Sound in a packet"].contains(&format!("to {FRAME_SAMPLES_MAX} samples")));
+}
+
+#[test]
+fn another_version_is_told_apart_by_its_third_byte() {
+    let mut bytes = control(Kind::Bye, &[]);
+    bytes[2] = VERSION + 1;
+    bytes[3..].fill(0xff);
+    assert_eq!(Header::parse(&bytes), Err(WireError::Version(VERSION + 1)));
+}
+
+/// A daemon on a socket of its own.
+struct Daemon {
+    program: Program,
+    socket: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    fn run(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("soundpost.sock");
+        let always = ["run", "--capture", "tone:", "--playback", "null", "--socket", &socket.display().to_string()];
+        let program = Program::spawn(&[&always, args].concat(), &[]);
+        program.wait_for_line(|line| line.contains("is ready"), SOON);
+        Self { program, socket, _dir: dir }
+    }
+
+    /// Starts the example client.
+    fn listen(&self, args: &[&str]) -> Program {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/listen.py").display().to_string();
+        let always = [&script, "--socket", &self.socket.display().to_string()];
+        Program::run("python3", &[&always, args].concat(), &[])
+    }
+
+    fn status(&self) -> Value {
+        let mut client = Program::spawn(&["status", "--json", "--socket", &self.socket.display().to_string()], &[]);
+        assert!(client.wait_exit(SOON).success(), "{}", client.output());
+        let output = client.output();
+        let json = output.lines().find(|line| line.starts_with('{')).expect("a line of JSON");
+        serde_json::from_str(json).expect("JSON")
+    }
+}
+
+/// The `name=` number of a line that the example client prints.
+fn number(line: &str, name: &str) -> u64 {
+    let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line:?}"))
+}
+
+#[test]
+fn the_example_client_sees_stream_time_advance_by_a_frame_on_each_packet() {
+    for (frame, samples) in [("20ms", 960), ("5ms", 240)] {
+        let daemon = Daemon::run(&["--frame", frame]);
+        let mut client = daemon.listen(&["--count", "25"]);
+        assert!(client.wait_exit(SOON).success(), "{}", client.output());
+        let output = client.output();
+        let (welcome, packets): (Vec<&str>, Vec<&str>) = output.lines().partition(|line| line.starts_with("welcome"));
+        assert_eq!((welcome.len(), packets.len()), (1, 25), "{output}");
+        assert_eq!(number(welcome[0], "frame"), samples);
+        let mut exact = 0;
+        for pair in packets.windows(2) {
+            let step = |name| number(pair[1], name) - number(pair[0], name);
+            let (media, expected) = (step("media"), step("sequence") * samples);
+            assert_eq!(step("sequence"), 1 + number(pair[1], "lost"), "{pair:?}");
+            // On a machine that is too busy even for the synthetic source, whole frames may fall out.
+            if Flags(number(pair[1], "flags") as u32).has(Flags::GAP) {
+                assert!(media > expected && media.is_multiple_of(samples), "{pair:?}");
+            } else {
+                assert_eq!(media, expected, "{pair:?}");
+                exact += 1;
+            }
+            assert!(number(pair[1], "bytes") > 0);
+        }
+        assert!(exact > 12, "{output}");
+    }
+}
+
+#[test]
+fn the_example_client_understands_goodbye() {
+    let mut daemon = Daemon::run(&[]);
+    let mut client = daemon.listen(&[]);
+    client.wait_for_line(|line| line.starts_with("packet"), SOON);
+    daemon.program.signal(libc::SIGTERM);
+    assert!(client.wait_exit(SOON).success(), "{}", client.output());
+    assert_eq!(client.output().lines().next_back(), Some("bye"));
+}
+
+#[test]
+fn the_example_client_understands_a_refusal() {
+    let daemon = Daemon::run(&[]);
+    let mut client = daemon.listen(&["--name", &"x".repeat(CLIENT_NAME_MAX + 1)]);
+    assert_eq!(client.wait_exit(SOON).code(), Some(1));
+    let said = format!("error {}: payload of 69 bytes", ErrorCode::Malformed as u16);
+    assert!(client.output().contains(&said), "{}", client.output());
+}
+
+#[test]
+fn a_listener_that_stalls_loses_packets_and_another_one_does_not() {
+    let daemon = Daemon::run(&["--frame", "5ms"]);
+    let (mut stalled, lively) = (daemon.listen(&["--name", "stalled"]), daemon.listen(&["--name", "lively"]));
+    stalled.wait_for_line(|line| line.starts_with("packet"), SOON);
+    stalled.signal(libc::SIGSTOP);
+    let dropped = |name: &str| {
+        let status = daemon.status();
+        let client = status["clients"].as_array()?.iter().find(|client| client["name"] == name)?.clone();
+        client["dropped"].as_u64()
+    };
+    assert!(until(SOON, || dropped("stalled") > Some(10)), "nothing was dropped");
+    assert_eq!(dropped("lively"), Some(0));
+    stalled.signal(libc::SIGCONT);
+    // The hole lies behind the oldest packets, which waited: the newest ones were dropped.
+    stalled.wait_for_line(|line| line.starts_with("packet") && number(line, "lost") > 0, SOON);
+    assert!(lively.output().lines().filter(|line| line.starts_with("packet")).all(|line| number(line, "lost") == 0));
+}
+
+#[test]
+fn one_talks_at_a_time_unless_a_newcomer_takes_over() {
+    let daemon = Daemon::run(&[]);
+    let talk = |args: &[&str]| {
+        let always = ["talk", "-i", "tone:", "--socket", &daemon.socket.display().to_string()];
+        Program::spawn(&[&always, args].concat(), &[])
+    };
+    let mut first = talk(&[]);
+    first.wait_for_line(|line| line.contains("talking"), SOON);
+    let mut second = talk(&[]);
+    assert_eq!(second.wait_exit(SOON).code(), Some(1));
+    assert!(second.output().contains("is talking"), "{}", second.output());
+    assert!(first.running(), "{}", first.output());
+    let third = talk(&["--takeover"]);
+    third.wait_for_line(|line| line.contains("talking"), SOON);
+    assert_eq!(first.wait_exit(SOON).code(), Some(1));
+    assert!(first.output().contains("another talker took over"), "{}", first.output());
+}
+
+#[test]
+fn the_status_has_the_fields_of_the_tables_and_no_others() {
+    let status = Daemon::run(&[]).status();
+    for (title, object) in [
+        ("status", &status),
+        ("capture", &status["capture"]),
+        ("playback", &status["playback"]),
+        ("device", &status["capture"]["device"]),
+        ("metrics", &status["playback"]["metrics"]),
+        ("pool", &status["capture"]["pool"]),
+        ("client", &status["clients"][0]),
+    ] {
+        let object = object.as_object().unwrap_or_else(|| panic!("no {title} in {status}"));
+        let told: BTreeSet<&str> = object.keys().map(String::as_str).collect();
+        let listed: BTreeSet<&str> = table(title).iter().map(|row| row[0].trim_matches('`')).collect();
+        assert_eq!(told, listed, "{title}");
+        for row in table(title) {
+            let value = &object[row[0].trim_matches('`')];
+            let fits = row[1].split(" or ").any(|name| match name {
+                "string" => value.is_string(),
+                "number" => value.is_number(),
+                "bool" => value.is_boolean(),
+                "object" => value.is_object(),
+                "array" => value.is_array(),
+                "null" => value.is_null(),
+                other => panic!("{other} is no type of JSON"),
+            });
+            assert!(fits, "{title}: {row:?} is {value}");
+        }
+    }
+}
