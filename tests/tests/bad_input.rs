@@ -222,8 +222,8 @@ fn garbage_is_answered_with_what_is_wrong_with_it_and_everybody_else_goes_on() {
         }
         let mut room = [0; 8192];
         assert!(listener.recv(&mut room).await.expect("a packet").bytes_read() > HEADER_LEN);
+        assert_eq!(house.status()["clients"].as_array().map(Vec::len), Some(2), "the listener and the one who asks");
     });
-    assert_eq!(house.status()["clients"].as_array().map(Vec::len), Some(2), "the listener and the one who asks");
 }
 
 #[test]

@@ -8,7 +8,6 @@ use soundpost_core::wire::{
     self, ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind, Role, VERSION, Welcome, WireError,
 };
 use soundpost_tests::proc::Program;
-use soundpost_tests::until;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -305,44 +304,6 @@ fn the_example_client_understands_a_refusal() {
     assert_eq!(client.wait_exit(SOON).code(), Some(1));
     let said = format!("error {}: payload of 69 bytes", ErrorCode::Malformed as u16);
     assert!(client.output().contains(&said), "{}", client.output());
-}
-
-#[test]
-fn a_listener_that_stalls_loses_packets_and_another_one_does_not() {
-    let daemon = Daemon::run(&["--frame", "5ms"]);
-    let (mut stalled, lively) = (daemon.listen(&["--name", "stalled"]), daemon.listen(&["--name", "lively"]));
-    stalled.wait_for_line(|line| line.starts_with("packet"), SOON);
-    stalled.signal(libc::SIGSTOP);
-    let dropped = |name: &str| {
-        let status = daemon.status();
-        let client = status["clients"].as_array()?.iter().find(|client| client["name"] == name)?.clone();
-        client["dropped"].as_u64()
-    };
-    assert!(until(SOON, || dropped("stalled") > Some(10)), "nothing was dropped");
-    assert_eq!(dropped("lively"), Some(0));
-    stalled.signal(libc::SIGCONT);
-    // The hole lies behind the oldest packets, which waited: the newest ones were dropped.
-    stalled.wait_for_line(|line| line.starts_with("packet") && number(line, "lost") > 0, SOON);
-    assert!(lively.output().lines().filter(|line| line.starts_with("packet")).all(|line| number(line, "lost") == 0));
-}
-
-#[test]
-fn one_talks_at_a_time_unless_a_newcomer_takes_over() {
-    let daemon = Daemon::run(&[]);
-    let talk = |args: &[&str]| {
-        let always = ["talk", "-i", "tone:", "--socket", &daemon.socket.display().to_string()];
-        Program::spawn(&[&always, args].concat(), &[])
-    };
-    let mut first = talk(&[]);
-    first.wait_for_line(|line| line.contains("talking"), SOON);
-    let mut second = talk(&[]);
-    assert_eq!(second.wait_exit(SOON).code(), Some(1));
-    assert!(second.output().contains("is talking"), "{}", second.output());
-    assert!(first.running(), "{}", first.output());
-    let third = talk(&["--takeover"]);
-    third.wait_for_line(|line| line.contains("talking"), SOON);
-    assert_eq!(first.wait_exit(SOON).code(), Some(1));
-    assert!(first.output().contains("another talker took over"), "{}", first.output());
 }
 
 #[test]

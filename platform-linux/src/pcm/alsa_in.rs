@@ -8,6 +8,8 @@ use super::{OpenError, Opened, Options};
 use alsa::pcm::{Frames, PCM};
 use soundpost_core::capacity::PERIOD_VALUES_MAX;
 use soundpost_core::port::{PcmError, PcmIn, Read};
+use soundpost_core::time::SAMPLE_RATE_HZ;
+use std::time::{Duration, Instant};
 
 /// See the module.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct AlsaIn {
 
 impl AlsaIn {
     pub(super) fn open(name: &str, options: Options) -> Result<(Self, Opened), OpenError> {
-        let Agreed { pcm, layout, opened } = alsa_open::open(name, alsa::Direction::Capture, options)?;
+        let Agreed { pcm, layout, device_buffer, opened } = alsa_open::open(name, alsa::Direction::Capture, options)?;
         let this = Self {
             layout,
             channels: opened.channels.count(),
@@ -31,13 +33,15 @@ impl AlsaIn {
             raw: vec![0; PERIOD_VALUES_MAX * layout.bytes()],
             pcm,
         };
-        let started = this.configure().and_then(|()| this.pcm.start());
-        let failed = |error| OpenError::Alsa {
-            name: name.to_owned(),
-            what: format!("cannot start it: {}", alsa_open::words(error)),
-            hint: String::new(),
-        };
-        started.map_err(failed)?;
+        let began = Instant::now();
+        let started = this.configure().and_then(|()| this.pcm.start()).and_then(|()| this.pcm.avail());
+        let ready = started
+            .map_err(|error| alsa_open::refusal(name, format!("cannot start it: {}", alsa_open::words(error))))?;
+        // Full sooner than time can have filled it.
+        let filled = Duration::from_secs(u64::from(device_buffer)) / SAMPLE_RATE_HZ;
+        if ready >= Frames::from(device_buffer as i32) && began.elapsed() < filled / 2 {
+            return Err(alsa_open::no_clock(name));
+        }
         Ok((this, opened))
     }
 
@@ -71,10 +75,11 @@ impl PcmIn for AlsaIn {
                 Ok(samples) => {
                     let values = samples * self.channels;
                     self.layout.decode(&raw[..values * self.layout.bytes()], &mut into[..values]);
-                    let pending = self.pcm.avail_update().unwrap_or(0).max(0);
+                    // Asks the device itself: what came since the wake-up counts, too.
+                    let pending = self.pcm.avail().unwrap_or(0).max(0);
                     return Ok(Read { samples: samples as u32, pending: u32::try_from(pending).unwrap_or(0) });
                 }
-                Err(error) if error.errno() == libc::EAGAIN => {}
+                Err(error) if error.errno() == libc::EAGAIN => alsa_open::nap(self.period),
                 Err(error) => return Err(alsa_open::running(error)),
             }
         }

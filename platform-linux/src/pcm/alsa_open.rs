@@ -1,11 +1,13 @@
 //! Opening an ALSA device: agree on a format, on channels, on small periods, or say precisely why not.
 
 use super::{OpenError, Opened, Options};
-use alsa::pcm::{Access, Format, HwParams, PCM};
+use alsa::pcm::{Access, Format, Frames, HwParams, PCM};
 use alsa::{Direction, Output, ValueOr};
 use soundpost_core::config::Channels;
 use soundpost_core::port::PcmError;
 use soundpost_core::time::SAMPLE_RATE_HZ;
+use std::ffi::CString;
+use std::time::Duration;
 
 /// How a device stores a value, and how to get at its upper 16 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,8 @@ impl Layout {
 pub(super) struct Agreed {
     pub(super) pcm: PCM,
     pub(super) layout: Layout,
+    /// Samples in the device's buffer, used or not.
+    pub(super) device_buffer: u32,
     pub(super) opened: Opened,
 }
 
@@ -87,9 +91,15 @@ pub(super) fn open(name: &str, direction: Direction, options: Options) -> Result
         let text = said.as_ref().map(|said| said.borrow().buffer_string(|b| String::from_utf8_lossy(b).into_owned()));
         text.unwrap_or_default()
     };
-    let pcm = PCM::new(name, direction, true).map_err(|error| refused(name, direction, error, &chatter()))?;
-    let agreed = agree(&pcm, options).map_err(|(what, hint)| OpenError::Alsa { name: name.to_owned(), what, hint });
-    let (layout, mut opened) = agreed?;
+    let c_name =
+        CString::new(name).map_err(|_| refusal(name, "no such device: its name has a NUL in it".to_owned()))?;
+    let pcm = PCM::open(&c_name, direction, true).map_err(|error| refused(name, direction, error, &chatter()))?;
+    let agreed = agree(&pcm, direction, options).map_err(|(what, hint)| OpenError::Alsa {
+        name: name.to_owned(),
+        what: what + &last_words(&chatter()),
+        hint,
+    });
+    let (layout, device_buffer, mut opened) = agreed?;
     opened.description = match pcm.info().ok().and_then(|info| info.get_name().map(str::to_owned).ok()) {
         Some(text) if !text.is_empty() && text != name => format!("alsa:{name} ({text})"),
         _ => format!("alsa:{name}"),
@@ -98,12 +108,12 @@ pub(super) fn open(name: &str, direction: Direction, options: Options) -> Result
     if !words.is_empty() {
         tracing::debug!("libasound on {name}: {}", words.trim());
     }
-    Ok(Agreed { pcm, layout, opened })
+    Ok(Agreed { pcm, layout, device_buffer, opened })
 }
 
 type Refusal = (String, String);
 
-fn agree(pcm: &PCM, options: Options) -> Result<(Layout, Opened), Refusal> {
+fn agree(pcm: &PCM, direction: Direction, options: Options) -> Result<(Layout, u32, Opened), Refusal> {
     let trouble = |doing: &'static str| move |error: alsa::Error| (format!("{doing}: {}", words(error)), String::new());
     let params = HwParams::any(pcm).map_err(trouble("it offers no configuration"))?;
     params.set_access(Access::RWInterleaved).map_err(trouble("it cannot be read or written interleaved"))?;
@@ -123,25 +133,35 @@ fn agree(pcm: &PCM, options: Options) -> Result<(Layout, Opened), Refusal> {
         return Err((format!("it does not run at 48000 Hz; it offers {range}"), PLUG.to_owned()));
     }
     params.set_rate(SAMPLE_RATE_HZ, ValueOr::Nearest).map_err(trouble("its rate"))?;
-    let period = params.set_period_size_near(i64::from(options.period_samples) as _, ValueOr::Nearest);
+    let period = params.set_period_size_near(Frames::from(options.period_samples as i32), ValueOr::Nearest);
     let period = period.map_err(trouble("its period"))?;
-    let buffer = params.set_buffer_size_near(period * i64::from(options.buffer_periods) as alsa::pcm::Frames);
+    let buffer = params.set_buffer_size_near(period.saturating_mul(Frames::from(options.buffer_periods as i32)));
     let buffer = buffer.map_err(trouble("its buffer"))?;
     pcm.hw_params(&params).map_err(trouble("it does not take its own parameters"))?;
-    let (period, buffer) = (u32::try_from(period).unwrap_or(0), u32::try_from(buffer).unwrap_or(0));
-    let max = soundpost_core::capacity::PERIOD_SAMPLES_MAX;
-    if period == 0 || period as usize > max || buffer < 2 * period {
-        let what = format!("its period is {period} and its buffer {buffer} samples");
-        return Err((what, format!("; allowed: periods up to {max} samples, at least two in a buffer")));
+    let (period, device_buffer) = (u32::try_from(period).unwrap_or(0), u32::try_from(buffer).unwrap_or(0));
+    if period == 0 || device_buffer < 2 * period {
+        let what = format!("its period is {period} and its buffer {device_buffer} samples");
+        return Err((what, "; allowed: at least two periods in a buffer".to_owned()));
     }
-    let opened = Opened {
-        description: String::new(),
-        channels,
-        format: format_name,
-        period_samples: period,
-        buffer_samples: buffer,
+    let buffer_samples = match direction {
+        Direction::Capture => device_buffer,
+        Direction::Playback => used(period, device_buffer, options.buffer_periods),
     };
-    Ok((layout, opened))
+    let period_samples = portion(period);
+    let opened = Opened { description: String::new(), channels, format: format_name, period_samples, buffer_samples };
+    Ok((layout, device_buffer, opened))
+}
+
+/// The share of a device's period that is moved at once: all of it, or an equal part that core can take.
+/// `dmix`, and with it many a `default`, insists on 1024.
+const fn portion(period: u32) -> u32 {
+    period / period.div_ceil(soundpost_core::capacity::PERIOD_SAMPLES_MAX as u32)
+}
+
+/// How much of a device's buffer is kept full: what was asked for, even if the device insists on more, for
+/// what is in it is delay. Never less than two of its periods: while it plays one, the next must be there.
+fn used(period: u32, buffer: u32, periods: u32) -> u32 {
+    period.saturating_mul(periods.max(2)).min(buffer)
 }
 
 const PLUG: &str = " (plughw: devices and `default` convert)";
@@ -163,24 +183,53 @@ fn choose_channels(params: &HwParams<'_>, wanted: Channels) -> Result<Channels, 
     })
 }
 
+fn no_such_device(direction: Direction) -> Refusal {
+    let known = super::devices::names(direction);
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    ("no such device".to_owned(), format!("; ALSA knows: {known}. `soundpost devices` tells more"))
+}
+
 /// An error of `snd_pcm_open`, with what to do about it.
 fn refused(name: &str, direction: Direction, error: alsa::Error, chatter: &str) -> OpenError {
+    // Of a card that is not there, alsa-lib says EINVAL, and in words what it means.
+    let no_card = chatter.contains("Cannot get card index");
     let (what, hint) = match error.errno() {
-        libc::ENOENT | libc::ENODEV | libc::ENXIO => {
-            let known = super::devices::names(direction);
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            ("no such device".to_owned(), format!("; ALSA knows: {known}. `soundpost devices` tells more"))
-        }
+        libc::ENOENT | libc::ENODEV | libc::ENXIO => no_such_device(direction),
+        libc::EINVAL if no_card => no_such_device(direction),
+
         libc::EBUSY => ("another program is using it".to_owned(), "; `fuser -v /dev/snd/*` tells which".to_owned()),
         libc::EACCES | libc::EPERM => {
             ("permission denied".to_owned(), "; add the user to the group `audio`".to_owned())
         }
-        _ => (
-            format!("cannot open it: {}", words(error)),
-            chatter.lines().last().map_or_else(String::new, |l| format!(" ({})", l.trim())),
-        ),
+        _ => (format!("cannot open it: {}", words(error)), last_words(chatter)),
     };
     OpenError::Alsa { name: name.to_owned(), what, hint }
+}
+
+/// What libasound complained about last, in parentheses.
+fn last_words(chatter: &str) -> String {
+    chatter.lines().last().map_or_else(String::new, |line| format!(" ({})", line.trim()))
+}
+
+/// An error that says all there is to say.
+pub(super) fn refusal(name: &str, what: String) -> OpenError {
+    OpenError::Alsa { name: name.to_owned(), what, hint: String::new() }
+}
+
+/// A device without a clock gives and takes as much as it is asked for: at real-time priority that would be
+/// a thread that never sleeps.
+pub(super) fn no_clock(name: &str) -> OpenError {
+    OpenError::Alsa {
+        name: name.to_owned(),
+        what: "it keeps no time (it gives or takes any amount at once)".to_owned(),
+        hint: "; `null` is silence, or a sink, in real time".to_owned(),
+    }
+}
+
+/// After a wake-up that came before there was anything to do: sleeps for half of what is missing, so that a
+/// device which always wakes early cannot keep a real-time thread busy.
+pub(super) fn nap(missing: usize) {
+    std::thread::sleep(Duration::from_nanos(missing as u64 * 500_000_000 / u64::from(SAMPLE_RATE_HZ)));
 }
 
 /// What the system says, without the name of the function that said it.
@@ -211,6 +260,29 @@ mod tests {
             layout.decode(&bytes, &mut back);
             assert_eq!(back, values, "{name}");
         }
+    }
+
+    #[test]
+    fn long_periods_are_moved_in_equal_parts_that_core_can_take() {
+        for (period, part) in [(1, 1), (64, 64), (128, 128), (960, 960), (1024, 512), (1920, 960), (4096, 819)] {
+            assert_eq!(portion(period), part);
+        }
+    }
+
+    #[test]
+    fn a_large_buffer_is_not_filled_and_a_small_one_is_not_overfilled() {
+        assert_eq!(used(128, 384, 3), 384);
+        assert_eq!(used(128, 16_384, 3), 384);
+        assert_eq!(used(128, 300, 3), 300);
+        assert_eq!(used(128, 300, 1), 256);
+        assert_eq!(used(1024, 2048, u32::MAX), 2048);
+    }
+
+    #[test]
+    fn a_name_with_a_nul_is_refused_and_does_not_panic() {
+        let options =
+            Options { channels: Channels::Mono, period_samples: 128, buffer_periods: 3, deadline: Duration::ZERO };
+        assert!(open("a\0b", Direction::Capture, options).is_err());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! An ALSA device that sound goes to.
 //!
-//! The buffer is a few small periods and is kept full: what is in it is delay on every path. It begins, and
-//! after it ran dry it begins again, with silence in all periods but one, so that the delay is at once what
-//! it will be.
+//! A few small periods of the buffer are kept full, and no more, however large it is: what is in it is delay
+//! on every path. It begins, and after it ran dry it begins again, with silence in all of them but one, so
+//! that the delay is at once what it will be.
 
 use super::alsa_open::{self, Agreed, Layout};
 use super::{OpenError, Opened, Options};
@@ -17,6 +17,8 @@ pub struct AlsaOut {
     layout: Layout,
     channels: usize,
     period: usize,
+    /// Samples of the buffer that are kept full: whole periods.
+    used: usize,
     buffer: usize,
     deadline_ms: u32,
     raw: Vec<u8>,
@@ -24,45 +26,48 @@ pub struct AlsaOut {
 
 impl AlsaOut {
     pub(super) fn open(name: &str, options: Options) -> Result<(Self, Opened), OpenError> {
-        let Agreed { pcm, layout, opened } = alsa_open::open(name, alsa::Direction::Playback, options)?;
+        let Agreed { pcm, layout, device_buffer, opened } = alsa_open::open(name, alsa::Direction::Playback, options)?;
+        let period = opened.period_samples as usize;
         let mut this = Self {
             layout,
             channels: opened.channels.count(),
-            period: opened.period_samples as usize,
-            buffer: opened.buffer_samples as usize,
+            period,
+            used: opened.buffer_samples as usize / period * period,
+            buffer: device_buffer as usize,
             deadline_ms: u32::try_from(options.deadline.as_millis()).unwrap_or(u32::MAX),
             raw: vec![0; PERIOD_VALUES_MAX * layout.bytes()],
             pcm,
         };
-        this.configure().map_err(|error| OpenError::Alsa {
-            name: name.to_owned(),
-            what: format!("it does not take its parameters: {}", alsa_open::words(error)),
-            hint: String::new(),
-        })?;
-        this.fill_with_silence().map_err(|error| OpenError::Alsa {
-            name: name.to_owned(),
-            what: format!("it takes no sound: {error:?}"),
-            hint: String::new(),
-        })?;
+        let bad =
+            |error| alsa_open::refusal(name, format!("it does not take its parameters: {}", alsa_open::words(error)));
+        this.configure().map_err(bad)?;
+        this.fill_with_silence().map_err(|error| alsa_open::refusal(name, format!("it takes no sound: {error:?}")))?;
+        // It was not started, so what it was given must still be there.
+        if this.pcm.avail_update().map_err(bad)? >= this.buffer as Frames {
+            return Err(alsa_open::no_clock(name));
+        }
         Ok((this, opened))
     }
 
+    /// Starts when the used part is full, counted in whole periods, or it would never start; wakes when a
+    /// period of that part is free.
     fn configure(&self) -> alsa::Result<()> {
         let params = self.pcm.sw_params_current()?;
-        params.set_avail_min(self.period as Frames)?;
-        params.set_start_threshold((self.buffer / self.period * self.period) as Frames)?;
+        params.set_avail_min(self.room() as Frames)?;
+        params.set_start_threshold(self.used as Frames)?;
         self.pcm.sw_params(&params)
     }
 
-    fn room(&self) -> Result<bool, PcmError> {
-        Ok(self.pcm.avail_update().map_err(alsa_open::running)? >= self.period as Frames)
+    /// What must be free in the buffer before a period is written.
+    const fn room(&self) -> usize {
+        self.buffer - self.used + self.period
     }
 
-    /// Fills the buffer but for one period, so that it starts with the next one and the queue is at once as
+    /// Fills the used part but for one period, so that it starts with the next one and the queue is at once as
     /// long as it will be.
     fn fill_with_silence(&mut self) -> Result<(), PcmError> {
         self.raw.fill(0);
-        for _ in 1..self.buffer / self.period {
+        for _ in 1..self.used / self.period {
             self.write_raw(self.period)?;
         }
         Ok(())
@@ -100,11 +105,15 @@ impl PcmOut for AlsaOut {
 
     fn wait(&mut self) -> Result<(), PcmError> {
         // A device may wake us early; a bounded number of times that is waited through.
-        for _ in 0..8 {
-            if self.room()? {
+        for early in 0..8 {
+            let free = self.pcm.avail_update().map_err(alsa_open::running)?;
+            if free >= self.room() as Frames {
                 return Ok(());
             }
-            if self.pcm.state() == State::Prepared {
+            if early > 0 {
+                alsa_open::nap(self.period);
+            }
+            if self.pcm.state_raw() == State::Prepared as libc::c_int {
                 // Full, but not started: its start threshold is above what it holds.
                 self.pcm.start().map_err(alsa_open::running)?;
             }

@@ -35,9 +35,9 @@ fn first<T>(
     direction: Direction,
     mut open: impl FnMut(&str) -> Result<(T, Opened), OpenError>,
 ) -> Result<(T, Opened), String> {
-    let cards = devices::cards(direction);
+    let cards: Vec<_> = devices::cards(direction).into_iter().filter(|card| card.real).collect();
     if cards.is_empty() {
-        return Err(format!("there is no sound card that can {}", devices::verb(direction)));
+        return Err(no_card(direction, &std::fs::read_to_string("/proc/asound/cards").unwrap_or_default()));
     }
     let mut reasons = Vec::new();
     let names = cards.iter().map(|card| (card.name.as_str(), "it is the first sound card that opens"));
@@ -48,4 +48,35 @@ fn first<T>(
         }
     }
     Err(format!("no sound card can be opened ({})", reasons.join("; ")))
+}
+
+/// Why there is no card, given what the kernel knows: cards that it lists but we cannot see are a matter of
+/// permission, or are for the other direction.
+fn no_card(direction: Direction, listed: &str) -> String {
+    let verb = devices::verb(direction);
+    let names: Vec<_> = listed.lines().filter_map(|line| line.split_once("]: ").map(|(_, name)| name.trim())).collect();
+    if names.is_empty() {
+        return format!("there is no sound card that can {verb} (/proc/asound/cards lists none)");
+    }
+    format!(
+        "there is no sound card that can {verb} and may be opened; the kernel lists: {} (is this user in the group \
+         `audio`?)",
+        names.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_that_may_not_be_opened_is_not_said_to_be_missing() {
+        let listed = " 0 [vc4hdmi        ]: vc4-hdmi - vc4-hdmi\n                      vc4-hdmi\n \
+                       1 [Device         ]: USB-Audio - USB Audio\n                      at usb-1\n";
+        let why = no_card(Direction::Capture, listed);
+        assert!(why.contains("vc4-hdmi - vc4-hdmi, USB-Audio - USB Audio") && why.contains("`audio`"), "{why}");
+        for none in ["", "--- no soundcards ---\n"] {
+            assert!(no_card(Direction::Playback, none).contains("lists none"));
+        }
+    }
 }

@@ -9,7 +9,7 @@ use alsa::{Direction, Output};
 use serde::Serialize;
 
 /// Rates that are worth asking for.
-const RATES: [u32; 8] = [8_000, 16_000, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000];
+const RATES: [u32; 9] = [8_000, 12_000, 16_000, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000];
 const FORMATS: [(Format, &str); 5] = [
     (Format::s16(), "S16"),
     (Format::s24(), "S24"),
@@ -27,6 +27,9 @@ pub const BUILT_IN: [(&str, &str); 4] = [
     ("file:PATH.wav", "capture from a recording (?loop to repeat), or play to one"),
     ("null", "capture silence, or play to nowhere, in real time"),
 ];
+
+/// Cards that are programs: for `auto` they are no sound cards.
+const VIRTUAL: [&str; 2] = ["Loopback", "Dummy"];
 
 /// A PCM device of one direction.
 #[derive(Clone, Debug, Serialize)]
@@ -60,6 +63,8 @@ pub struct Abilities {
 pub(super) struct CardDevice {
     /// An ALSA name that converts what the card cannot do itself.
     pub(super) name: String,
+    /// There is hardware behind it.
+    pub(super) real: bool,
     description: String,
 }
 
@@ -75,6 +80,7 @@ pub(super) fn cards(direction: Direction) -> Vec<CardDevice> {
             let Ok(pcm) = ctl.pcm_info(number, 0, direction) else { continue };
             found.push(CardDevice {
                 name: format!("plughw:CARD={id},DEV={number}"),
+                real: info.get_driver().is_ok_and(|driver| !VIRTUAL.contains(&driver)),
                 description: format!("{}, {}", info.get_name().unwrap_or(id), pcm.get_name().unwrap_or("PCM")),
             });
         }

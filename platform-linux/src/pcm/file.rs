@@ -17,6 +17,10 @@ use std::path::Path;
 /// The largest recording that is taken: it is held in memory.
 const BYTES_MAX: u64 = 64 << 20;
 
+/// The most values that a recording may get: a WAV header counts bytes in 32 bits, itself included. Over six
+/// hours of stereo. What counts for it does not look out for that itself.
+const VALUES_MAX: u32 = (u32::MAX - 1024) / 2;
+
 /// A recording that sound comes from.
 #[derive(Debug)]
 pub struct WavIn {
@@ -50,7 +54,12 @@ impl WavIn {
 
 /// Reads a whole file, or says what is wrong with it.
 fn load(path: &Path) -> Result<(Channels, Vec<i16>, &'static str), String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    // A pipe may keep us waiting, and a device may never end.
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let size = metadata.len();
     if size > BYTES_MAX {
         return Err(format!("it has {} MB; allowed: up to {} MB", size >> 20, BYTES_MAX >> 20));
     }
@@ -137,6 +146,8 @@ pub struct WavOut {
     channels: Channels,
     queue: Queue,
     since_flush: usize,
+    /// Values that still fit.
+    room: u32,
 }
 
 impl std::fmt::Debug for WavOut {
@@ -163,7 +174,7 @@ impl WavOut {
             buffer_samples: options.period_samples * options.buffer_periods,
         };
         let queue = Queue::new(options);
-        Ok((Self { writer: Some(writer), channels: options.channels, queue, since_flush: 0 }, opened))
+        Ok((Self { writer: Some(writer), channels: options.channels, queue, since_flush: 0, room: VALUES_MAX }, opened))
     }
 
     fn record(&mut self, from: &[i16]) -> Result<(), hound::Error> {
@@ -198,10 +209,11 @@ impl PcmOut for WavOut {
     }
 
     fn write(&mut self, from: &[i16]) -> Result<(), PcmError> {
+        let left = u32::try_from(from.len()).ok().and_then(|values| self.room.checked_sub(values));
+        self.room = left.ok_or(PcmError::Gone(libc::EFBIG))?;
         let failed = |error| match error {
             hound::Error::IoError(error) => PcmError::Gone(error.raw_os_error().unwrap_or(libc::EIO)),
-            // A WAV file ends at 4 GB.
-            _ => PcmError::Gone(libc::EFBIG),
+            _ => PcmError::Gone(libc::EIO),
         };
         self.record(from).map_err(failed)?;
         self.queue.write()
@@ -272,6 +284,24 @@ mod tests {
             assert!(error.contains(reason) && error.contains("x.wav"), "{reason}: {error}");
         }
         assert!(open(&whole).is_ok());
+    }
+
+    #[test]
+    fn only_a_regular_file_is_read() {
+        // The first has no end, the second is a directory.
+        for path in ["/dev/zero", "/"] {
+            let error = WavIn::open(Path::new(path), false, options(Channels::Mono)).unwrap_err().to_string();
+            assert!(error.contains("not a regular file"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_recording_ends_before_its_header_runs_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut out, _) = WavOut::create(&dir.path().join("out.wav"), options(Channels::Mono)).unwrap();
+        out.room = 128;
+        assert_eq!(out.write(&[1; 128]), Ok(()));
+        assert_eq!(out.write(&[1; 128]), Err(PcmError::Gone(libc::EFBIG)));
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub struct Opened {
     pub format: &'static str,
     /// Samples in a period.
     pub period_samples: u32,
-    /// Samples in its buffer.
+    /// Samples of its buffer that are used: for playback, the ones that are kept full.
     pub buffer_samples: u32,
 }
 

@@ -4,13 +4,13 @@ use super::pace::Pacer;
 use super::{Opened, Options};
 use soundpost_core::config::Channels;
 use soundpost_core::port::{PcmError, PcmIn, Read};
-use std::f32::consts::TAU;
+use std::f64::consts::TAU;
 
-const RATE: f32 = 48_000.0;
+const RATE: f64 = 48_000.0;
 /// Left speaks first: one note that goes up. Right answers: two that come down. Then both rest.
-const LEFT: [(f32, f32); 2] = [(0.0, 523.25), (0.25, 783.99)];
-const RIGHT: [(f32, f32); 3] = [(1.0, 783.99), (1.25, 659.26), (1.5, 523.25)];
-const MELODY_SECONDS: f32 = 2.5;
+const LEFT: [(f64, f64); 2] = [(0.0, 523.25), (0.25, 783.99)];
+const RIGHT: [(f64, f64); 3] = [(1.0, 783.99), (1.25, 659.26), (1.5, 523.25)];
+const MELODY_SECONDS: f64 = 2.5;
 
 /// A source that plays a table over and over.
 #[derive(Debug)]
@@ -79,17 +79,17 @@ impl PcmIn for Tone {
 
 fn sine(hertz: u16, channels: Channels) -> Vec<i16> {
     // One second holds a whole number of periods of any whole frequency.
-    let value = |n: u32| (8_192.0 * (TAU * f32::from(hertz) * n as f32 / RATE).sin()) as i16;
+    let value = |n: u32| (8_192.0 * (TAU * f64::from(hertz) * f64::from(n) / RATE).sin()).round() as i16;
     (0..RATE as u32).flat_map(|n| std::iter::repeat_n(value(n), channels.count())).collect()
 }
 
 fn melody(channels: Channels) -> Vec<i16> {
     let samples = (MELODY_SECONDS * RATE) as u32;
-    let voice = |notes: &[(f32, f32)], seconds: f32| notes.iter().map(|note| bell(*note, seconds)).sum::<f32>();
-    let to_pcm = |value: f32| (value * 9_000.0).clamp(-32_000.0, 32_000.0) as i16;
+    let voice = |notes: &[(f64, f64)], seconds: f64| notes.iter().map(|note| bell(*note, seconds)).sum::<f64>();
+    let to_pcm = |value: f64| (value * 9_000.0).round() as i16;
     (0..samples)
         .flat_map(|n| {
-            let seconds = n as f32 / RATE;
+            let seconds = f64::from(n) / RATE;
             let (left, right) = (voice(&LEFT, seconds), voice(&RIGHT, seconds));
             match channels {
                 Channels::Mono => [to_pcm(left + right), 0].into_iter().take(1),
@@ -100,12 +100,12 @@ fn melody(channels: Channels) -> Vec<i16> {
 }
 
 /// A struck bell: three partials that die away, softly begun.
-fn bell((start, hertz): (f32, f32), seconds: f32) -> f32 {
+fn bell((start, hertz): (f64, f64), seconds: f64) -> f64 {
     let age = seconds - start;
     if !(0.0..1.0).contains(&age) {
         return 0.0;
     }
-    let partial = |times: f32, gain: f32, decay: f32| gain * (-age * decay).exp() * (TAU * hertz * times * age).sin();
+    let partial = |times: f64, gain: f64, decay: f64| gain * (-age * decay).exp() * (TAU * hertz * times * age).sin();
     let attack = (age / 0.005).min(1.0);
     // The last tenth fades, so that the note ends without a step.
     let release = ((1.0 - age) / 0.1).min(1.0);
@@ -130,6 +130,16 @@ mod tests {
         assert!(energy(table.iter().skip(1).step_by(2).copied()) > 1e9);
         assert!(table.iter().all(|v| v.abs() < 20_000));
         assert_eq!(melody(Channels::Mono).len() * 2, table.len());
+    }
+
+    #[test]
+    fn a_sine_is_exact_to_the_last_bit() {
+        for hertz in [20, 440, 20_000] {
+            for (n, value) in sine(hertz, Channels::Mono).into_iter().enumerate() {
+                let exact = 8_192.0 * (TAU * f64::from(hertz) * n as f64 / 48_000.0).sin();
+                assert!((f64::from(value) - exact).abs() <= 0.501, "{hertz} Hz, sample {n}: {value}, not {exact}");
+            }
+        }
     }
 
     #[test]
