@@ -199,7 +199,8 @@ impl Lines {
         }
     }
 
-    fn wait_closed(&self, deadline: Duration) {
+    /// Waits for the end of all outputs.
+    pub(crate) fn wait_closed(&self, deadline: Duration) {
         let end = Instant::now() + deadline;
         let mut heard = self.heard();
         while heard.open > 0 && Instant::now() < end {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::seat::{SHARED_MEMORY, Seat, user};
 use crate::proc::Lines;
 use crate::spawn;
-use crate::until;
+use crate::{until, until_some};
 
 /// Frames per cycle of the server.
 pub const PERIOD: usize = 64;
@@ -52,14 +52,9 @@ impl Jack {
         unsafe { std::env::set_var("JACK_DEFAULT_SERVER", name) };
         jack::set_logger(jack::LoggerType::None);
         let realtime = realtime_allowed();
-        let mut child = spawn::spawn_bound(command(name, realtime))
-            .unwrap_or_else(|e| panic!("cannot run jackd (Debian package jackd2): {e}"));
-        let output = Lines::read(&mut child);
-        let server = Server { realtime, child: Mutex::new(child), output, seat };
-        if !until(READY, || server.accepts_clients() || server.has_ended()) || server.has_ended() {
-            panic!("jackd did not come up; its output:\n{}", server.output.all());
-        }
-        Self(Arc::new(server))
+        let (child, output) = until_some(READY, || launch(name, realtime))
+            .unwrap_or_else(|| panic!("{name} is taken by a jackd that does not end"));
+        Self(Arc::new(Server { realtime, child: Mutex::new(child), output, seat }))
     }
 
     /// The server's name.
@@ -83,17 +78,6 @@ impl Jack {
     }
 }
 
-impl Server {
-    fn accepts_clients(&self) -> bool {
-        jack::Client::new("ready", jack::ClientOptions::NO_START_SERVER).is_ok()
-    }
-
-    fn has_ended(&self) -> bool {
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        !matches!(child.try_wait(), Ok(None))
-    }
-}
-
 impl Drop for Server {
     fn drop(&mut self) {
         let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -104,6 +88,27 @@ impl Drop for Server {
             eprintln!("--- {} said:\n{}---", self.seat.name(), self.output.all());
         }
     }
+}
+
+/// A server that accepts clients; none if a killed predecessor of that name is not quite gone.
+fn launch(name: &str, realtime: bool) -> Option<(Child, Lines)> {
+    let mut child = spawn::spawn_bound(command(name, realtime))
+        .unwrap_or_else(|e| panic!("cannot run jackd (Debian package jackd2): {e}"));
+    let output = Lines::read(&mut child);
+    let ready = || jack::Client::new("ready", jack::ClientOptions::NO_START_SERVER).is_ok();
+    let mut ended = false;
+    until(READY, || {
+        ended = !matches!(child.try_wait(), Ok(None));
+        ended || ready()
+    });
+    if !ended && ready() {
+        return Some((child, output));
+    }
+    let _ = spawn::end(&mut child, Duration::ZERO);
+    output.wait_closed(PATIENCE);
+    let said = output.all();
+    assert!(said.contains("already active"), "jackd did not come up; its output:\n{said}");
+    None
 }
 
 fn command(name: &str, realtime: bool) -> Command {
