@@ -52,9 +52,10 @@ pub const CLIENTS_MAX: usize = 64;
 /// The most bytes of a name that a client gives itself.
 pub const CLIENT_NAME_MAX: usize = 64;
 
-/// What the kernel may hold for one listener, in bytes, before its newest frames are dropped: a listener
-/// that stalls must not find seconds of stale sound when it comes back.
-pub const LISTENER_QUEUE_BYTES: usize = 16 * 1024;
+/// The send buffer that is asked of the kernel for one listener. When it is full, the listener's newest
+/// packets are dropped: one that stalls must not find seconds of stale sound when it comes back. Linux grants
+/// twice as much and counts its own overhead, so that about 15 packets of 20 ms fit.
+pub const LISTENER_QUEUE_BYTES: usize = 8 * 1024;
 
 /// A heapless single-producer ring keeps one place empty.
 #[must_use]

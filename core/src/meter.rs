@@ -10,7 +10,7 @@ use crate::time::{Instant, Span};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AudioMetrics {
-    /// Packets that went all the way.
+    /// Packets that were handed on.
     pub frames_received: u64,
     /// Packets that did not, for whatever reason.
     pub frames_dropped: u64,

@@ -149,7 +149,8 @@ pub fn send_now(socket: &UnixSeqpacket, header: &Header, payload: &[u8]) -> Sent
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     match sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), flags) {
         Ok(_) => Sent::Yes,
-        Err(Errno::WOULDBLOCK | Errno::NOBUFS) => Sent::Full,
+        // Also a status that is longer than a listener's queue.
+        Err(Errno::WOULDBLOCK | Errno::NOBUFS | Errno::MSGSIZE) => Sent::Full,
         Err(_) => Sent::Gone,
     }
 }

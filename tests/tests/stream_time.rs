@@ -67,7 +67,6 @@ fn capture<E: Encode>(encoder: E, stream: Stream, samples: u64, faults: &[Fault]
             break;
         }
     }
-    drop(packet_out);
     drop(hostages);
     assert_eq!(pool.stats().in_use, 0, "I4: every slot came back");
     Run { frames, report: reader.read() }

@@ -137,15 +137,13 @@ pub enum ErrorCode {
     Replaced = 5,
     /// As many clients as the daemon serves.
     TooManyClients = 6,
-    /// The daemon has no such direction, or its device is gone.
+    /// There is nothing to hear: the recording that the daemon captured is over.
     Unavailable = 7,
-    /// The daemon is going down.
-    Closing = 8,
 }
 
 impl ErrorCode {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Malformed,
         Self::Version,
         Self::Unexpected,
@@ -153,7 +151,6 @@ impl ErrorCode {
         Self::Replaced,
         Self::TooManyClients,
         Self::Unavailable,
-        Self::Closing,
     ];
 }
 

@@ -5,7 +5,7 @@
 use super::hub::{Client, Hub};
 use crate::rt::now;
 use crate::socket::{self, Received, Sent};
-use soundpost_core::capacity::{FRAME_SAMPLES_MAX, LISTENER_QUEUE_BYTES, PAYLOAD_MAX};
+use soundpost_core::capacity::{CLIENTS_MAX, FRAME_SAMPLES_MAX, LISTENER_QUEUE_BYTES, PAYLOAD_MAX};
 use soundpost_core::codec::opus_samples;
 use soundpost_core::config::TIMING;
 use soundpost_core::wire::{ErrorCode, HEADER_LEN, Header, Hello, Kind, Role, WireError};
@@ -30,12 +30,18 @@ enum End {
 /// Serves a client that just connected, in a task of its own.
 pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
     let hub = Rc::clone(hub);
+    let Some(place) = hub.antechamber() else {
+        let text = format!("{CLIENTS_MAX} clients have not introduced themselves yet; try again later");
+        socket::send_fault(&client, ErrorCode::TooManyClients, &text);
+        return;
+    };
     tokio::task::spawn_local(async move {
         let client = Rc::new(client);
         let mut room = vec![0; MESSAGE_MAX].into_boxed_slice();
         let greeting = introduce(&hub, &client, &mut room);
         let deadline = Duration::from_micros(TIMING.greeting_deadline.as_micros());
         let joined = tokio::time::timeout(deadline, greeting).await;
+        drop(place);
         let late = || End::Fault(ErrorCode::Unexpected, format!("no Hello within {} s", deadline.as_secs()));
         let (id, end) = match joined.unwrap_or_else(|_| Err(late())) {
             Ok((id, role, leave)) => {
@@ -65,7 +71,9 @@ async fn introduce(hub: &Hub, client: &Rc<UnixSeqpacket>, room: &mut [u8]) -> Re
         return Err(End::Fault(ErrorCode::Unexpected, format!("{:?} before Hello", header.kind)));
     }
     let hello = Hello::parse(payload).map_err(malformed)?;
-    socket::bound_queue(client, LISTENER_QUEUE_BYTES);
+    if hello.role == Role::Listener {
+        socket::bound_queue(client, LISTENER_QUEUE_BYTES);
+    }
     let leave = Rc::new(Notify::new());
     let peer = client.peer_cred().map_err(|_| End::Vanished)?;
     let member = Client {

@@ -44,6 +44,8 @@ pub(super) struct Hub {
     /// What listeners got.
     sent: RefCell<AudioMetrics>,
     clients: RefCell<BTreeMap<u32, Client>>,
+    /// Its holders are the clients that have not introduced themselves yet, and this.
+    antechamber: Rc<()>,
     next_id: Cell<u32>,
     talker: Cell<Option<u32>>,
     talker_drops: Cell<u64>,
@@ -59,6 +61,7 @@ impl Hub {
             playback: RefCell::new(playback),
             sent: RefCell::default(),
             clients: RefCell::default(),
+            antechamber: Rc::default(),
             next_id: Cell::new(1),
             talker: Cell::new(None),
             talker_drops: Cell::new(0),
@@ -81,6 +84,12 @@ impl Hub {
         self.playback.borrow().state()
     }
 
+    /// A place for a client that has not introduced itself yet; free again when it is dropped. `None` when
+    /// all are taken.
+    pub(super) fn antechamber(&self) -> Option<Rc<()>> {
+        (Rc::strong_count(&self.antechamber) <= CLIENTS_MAX).then(|| Rc::clone(&self.antechamber))
+    }
+
     /// Lets a client in.
     ///
     /// # Errors
@@ -90,8 +99,12 @@ impl Hub {
             let text = format!("{CLIENTS_MAX} clients are connected, as many as allowed; try again later");
             return Err((ErrorCode::TooManyClients, text));
         }
-        if client.role == Role::Talker {
-            self.make_room_for_talker(takeover)?;
+        match client.role {
+            Role::Talker => self.make_room_for_talker(takeover)?,
+            Role::Listener if self.capture_state() == State::Ended => {
+                return Err((ErrorCode::Unavailable, "the recording that was captured here is over".to_owned()));
+            }
+            Role::Listener | Role::Observer => {}
         }
         let id = self.next_id.get();
         self.next_id.set(id.wrapping_add(1).max(1));
@@ -167,8 +180,8 @@ impl Hub {
                     reached = true;
                 }
                 Sent::Full => client.dropped += 1,
-                // The client's task will find out and clear up.
-                Sent::Gone => client.leave.notify_one(),
+                // The client's task finds that out, too, and clears up.
+                Sent::Gone => {}
             }
         }
         let mut sent = self.sent.borrow_mut();

@@ -63,7 +63,7 @@ pub struct DeviceStatus {
 /// The six numbers of the seed's system.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MetricsStatus {
-    /// Packets that went all the way.
+    /// Packets that were handed on: by capture to whoever listens, by playback to the jitter store.
     pub frames_received: u64,
     /// Packets that did not.
     pub frames_dropped: u64,
@@ -115,6 +115,8 @@ pub struct CaptureStatus {
     pub dropped_ring_full: u64,
     /// Frames that fell into a gap of the device.
     pub gap_frames: u64,
+    /// Frames not sent because of mute.
+    pub muted_frames: u64,
     /// Frames that the encoder refused.
     pub encode_errors: u64,
     /// The pool.
@@ -134,6 +136,8 @@ pub struct PlaybackStatus {
     pub late: u64,
     /// Packets that came twice.
     pub duplicates: u64,
+    /// Packets thrown out because too many waited.
+    pub overflow: u64,
     /// Packets that the decoder refused.
     pub decode_errors: u64,
     /// Sound made up for lost packets.
@@ -229,6 +233,7 @@ impl CaptureStatus {
             dropped_no_slot: report.no_slot,
             dropped_ring_full: report.ring_full,
             gap_frames: report.gap_frames,
+            muted_frames: report.muted,
             encode_errors: report.encode_errors,
             pool: PoolStatus::of(*pool),
         }
@@ -260,6 +265,7 @@ impl PlaybackStatus {
             metrics: MetricsStatus::of(&metrics, time),
             late: report.late,
             duplicates: report.duplicates,
+            overflow: report.overflow,
             decode_errors: report.decode_errors,
             concealed_ms: samples_ms(report.concealed_samples),
             held_ms: samples_ms(report.held_samples),
