@@ -29,7 +29,7 @@ Devices are named by URI: alsa:NAME (any ALSA name), file:PATH.wav, tone:, null,
 
 /// Real-time, two-way audio link for embedded Linux: sound card → Opus → listeners, talker → sound card.
 #[derive(Debug, Parser)]
-#[command(name = "soundpost", version, about, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "soundpost", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     /// How much to say on stderr: error, warn, info, debug or trace.
     #[arg(long, global = true, default_value = "info", value_name = "LEVEL")]

@@ -42,15 +42,21 @@ impl Run {
 
 /// Says that the daemon is ready, and what to do with it.
 fn announce(status: &Status) {
+    let capture = &status.capture;
     println!("soundpost {} is ready on {}", status.version, status.socket);
-    println!("  capture   {}", status.capture.device.device);
+    println!("  capture   {}", in_lines(&capture.device.device));
     println!(
         "            {} · {} kbit/s · {} ms frames",
-        status.capture.quality,
-        status.capture.bitrate_bps / 1000,
-        status.capture.frame_ms
+        capture.quality,
+        capture.bitrate_bps / 1000,
+        capture.frame_ms
     );
-    println!("  playback  {}", status.playback.device.device);
+    println!("  playback  {}", in_lines(&status.playback.device.device));
+}
+
+/// The description of a device, its reason and its parameters on lines of their own.
+fn in_lines(device: &str) -> String {
+    device.replacen(", because ", "\n            because ", 1).replacen(" · ", "\n            ", 1)
 }
 
 /// The live line.

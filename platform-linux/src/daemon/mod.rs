@@ -81,8 +81,8 @@ pub fn run(
         CaptureSide::start(&settings.capture, settings.stream).map_err(failed("capture", &settings.capture))?;
     let playback =
         PlaybackSide::start(&settings.playback, Channels::Stereo).map_err(failed("playback", &settings.playback))?;
-    tracing::info!("capture: {}", capture.opened);
-    tracing::info!("playback: {}", playback.opened);
+    tracing::debug!("capture: {}", capture.opened);
+    tracing::debug!("playback: {}", playback.opened);
     let hub = Rc::new(Hub::new(settings, capture, playback, grants));
     on_ready(&hub.status());
     LocalSet::new().block_on(&runtime, serve(hub, socket, on_tick))?;
