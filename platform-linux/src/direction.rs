@@ -221,6 +221,9 @@ impl PlaybackSide {
             while !stop.load(Ordering::Acquire) {
                 let Err(why) = rig.turn() else { continue };
                 shown.set(State::Lost(why_lost(why)));
+                if !uri.comes_back() {
+                    return;
+                }
                 let open = || match pcm::open_playback(&uri, fixed) {
                     Ok((_, opened)) if opened.channels != fixed.channels => Err("it has other channels now".to_owned()),
                     other => other.map_err(|error| error.to_string()),

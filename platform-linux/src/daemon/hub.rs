@@ -207,6 +207,14 @@ impl Hub {
         }
     }
 
+    /// Nothing more will be captured: says goodbye to all listeners.
+    pub(super) fn dismiss_listeners(&self) {
+        for client in self.clients.borrow().values().filter(|client| client.role == Role::Listener) {
+            let _ = socket::send_control(&client.socket, Kind::Bye, &[]);
+            client.leave.notify_one();
+        }
+    }
+
     /// Says goodbye to everybody.
     pub(super) fn close_all(&self) {
         for client in self.clients.borrow().values() {

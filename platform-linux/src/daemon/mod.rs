@@ -126,8 +126,13 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
 async fn hand_on_packets(hub: Rc<Hub>, ear: Ear) {
     let mut shown = State::Running;
     while ear.hear().await.is_ok() {
+        // The state first: what was captured before the end is in the ring by then.
+        let state = hub.capture_state();
         hub.hand_on_packets();
-        report_change("capture", &mut shown, hub.capture_state());
+        if state == State::Ended && shown != state {
+            hub.dismiss_listeners();
+        }
+        report_change("capture", &mut shown, state);
     }
 }
 

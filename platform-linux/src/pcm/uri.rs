@@ -46,6 +46,15 @@ pub enum UriError {
     Option(String),
 }
 
+impl Uri {
+    /// Whether a device that was lost can be had again. A recording cannot: opening it again would overwrite
+    /// what it holds.
+    #[must_use]
+    pub const fn comes_back(&self) -> bool {
+        !matches!(self, Self::File { .. })
+    }
+}
+
 impl FromStr for Uri {
     type Err = UriError;
 
