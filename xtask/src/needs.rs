@@ -45,7 +45,7 @@ enum Probe {
     AlsaPlugin(&'static str),
 }
 
-static NEEDS: [Need; 9] = [
+static NEEDS: [Need; 11] = [
     Need {
         name: "pkg-config",
         why: "tells the build where C libraries are",
@@ -108,6 +108,20 @@ static NEEDS: [Need; 9] = [
         debian: "sox",
         scope: Scope::Everything,
         probe: Probe::Runs(&[&["sox", "--version"]]),
+    },
+    Need {
+        name: "arecord and aplay",
+        why: "the measuring rig measures itself with them",
+        debian: "alsa-utils",
+        scope: Scope::Everything,
+        probe: Probe::Runs(&[&["arecord", "--version"]]),
+    },
+    Need {
+        name: "Python 3",
+        why: "runs the example client",
+        debian: "python3",
+        scope: Scope::Everything,
+        probe: Probe::Runs(&[&["python3", "--version"]]),
     },
 ];
 
@@ -261,7 +275,9 @@ mod tests {
         assert_eq!(packages(Scope::Build), ["pkg-config", "libasound2-dev", "cmake", "make"]);
         let everything = packages(Scope::Everything);
         assert!(everything.starts_with(&packages(Scope::Build)));
-        for package in ["jackd2", "libjack-jackd2-dev", "libasound2-plugins", "espeak-ng", "sox"] {
+        for package in
+            ["jackd2", "libjack-jackd2-dev", "libasound2-plugins", "espeak-ng", "sox", "alsa-utils", "python3"]
+        {
             assert!(everything.contains(&package), "{package}");
         }
     }
