@@ -79,7 +79,7 @@ pub struct CaptureReport {
     pub encode_errors: u64,
     /// Coded bytes.
     pub bytes: u64,
-    /// Level of the latest period.
+    /// What a level meter shows.
     pub level: Level,
 }
 
@@ -124,7 +124,7 @@ pub struct PlaybackReport {
     pub target: Span,
     /// Samples in the device after the latest period.
     pub queued: u32,
-    /// Level of the latest period.
+    /// What a level meter shows.
     pub level: Level,
     /// Whether a stream is being played.
     pub playing: bool,

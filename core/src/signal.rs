@@ -30,10 +30,13 @@ impl Level {
         Self { peak, mean_square: u32::try_from(mean).unwrap_or(u32::MAX) }
     }
 
-    /// The louder of both, part by part.
+    /// What a meter shows that showed `self` when `next` comes: it rises at once and falls by a sixteenth, so
+    /// that somebody who looks now and then still sees the loud moments.
     #[must_use]
-    pub fn max(self, other: Self) -> Self {
-        Self { peak: self.peak.max(other.peak), mean_square: self.mean_square.max(other.mean_square) }
+    pub fn follow(self, next: Self) -> Self {
+        let peak = self.peak.saturating_sub(self.peak.div_ceil(16));
+        let mean_square = self.mean_square.saturating_sub(self.mean_square.div_ceil(16));
+        Self { peak: peak.max(next.peak), mean_square: mean_square.max(next.mean_square) }
     }
 }
 
@@ -106,6 +109,19 @@ mod tests {
         assert_eq!(Level::of(&[0; 8]), Level::default());
         assert_eq!(Level::of(&[i16::MIN; 4]), Level { peak: 32_768, mean_square: 1 << 30 });
         assert_eq!(Level::of(&[3, -4]), Level { peak: 4, mean_square: 12 });
+    }
+
+    #[test]
+    fn a_meter_rises_at_once_and_falls_to_silence() {
+        let loud = Level { peak: 32_768, mean_square: u32::MAX };
+        let mut shown = Level::default().follow(loud);
+        assert_eq!(shown, loud);
+        shown = shown.follow(Level::default());
+        assert_eq!(shown.peak, 30_720);
+        for _ in 0..400 {
+            shown = shown.follow(Level::default());
+        }
+        assert_eq!(shown, Level::default());
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             self.depth.shortened(Span::from_samples(CUT_SAMPLES));
         }
         self.fifo.pop(out);
-        self.report.level = Level::of(out);
+        self.report.level = self.report.level.follow(Level::of(out));
         self.report.queued = queued;
         self.report.target = self.depth.target();
         self.report.depth = self.depth.depth().unwrap_or(Span::ZERO);

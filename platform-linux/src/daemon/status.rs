@@ -54,7 +54,7 @@ pub struct DeviceStatus {
     pub period_samples: u32,
     /// Samples in its buffer.
     pub buffer_samples: u32,
-    /// Level of the latest period, in dB below full scale; `None` for silence.
+    /// What a level meter shows, in dB below full scale; `None` for silence.
     pub level_dbfs: Option<f64>,
     /// Times that it ran over (capture) or dry (playback).
     pub xruns: u64,
