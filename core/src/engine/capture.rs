@@ -146,7 +146,7 @@ impl<E: Encode> Capture<E> {
         self.filled = self.filled.saturating_add(taken);
         let samples = self.samples(taken);
         self.report.captured_samples = self.report.captured_samples.wrapping_add(samples);
-        self.report.level = self.report.level.follow(Level::of(room.get(..taken).unwrap_or(&[])));
+        self.report.level = self.report.level.follow(Level::of(pcm.get(..taken).unwrap_or(&[])));
         taken
     }
 
