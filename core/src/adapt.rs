@@ -37,6 +37,7 @@ pub enum Decision {
 
 /// Watches slack, decides about delay.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Depth {
     target: Span,
     least: Span,

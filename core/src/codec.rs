@@ -13,6 +13,7 @@ pub struct CodecError {
 
 /// What a decoder is asked to make sound from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Input<'a> {
     /// The next packet.
     Packet(&'a [u8]),

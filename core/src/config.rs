@@ -4,9 +4,11 @@
 //! direction and content. Rates that Opus does not have, bitrates it refuses and frames it cannot code have
 //! no value here: text becomes a type once, at the edge, or a [`ConfigError`] that names what is allowed.
 
+mod board;
 mod text;
 
 use crate::time::Span;
+pub use board::{BOARD, BoardTiming};
 pub use text::ConfigError;
 
 /// How devices are driven. The shells take these numbers from here; none of their own.

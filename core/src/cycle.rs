@@ -41,6 +41,8 @@ pub struct Turn {
     pub packets: u32,
     /// The device ran over and was brought back.
     pub recovered: bool,
+    /// Commands taken.
+    pub commands: u32,
 }
 
 /// Everything that the capture thread owns.
@@ -101,13 +103,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     /// # Errors
     /// [`PcmError`] if the device is beyond recovery, or over.
     pub fn turn(&mut self) -> Result<Turn, PcmError> {
-        for _ in 0..COMMANDS_PER_TURN {
-            let Some(command) = self.commands.dequeue() else {
-                break;
-            };
-            self.engine.apply(command);
-        }
-        let mut turn = Turn::default();
+        let mut turn = Turn { commands: self.obey(), ..Turn::default() };
         let channels = self.device.channels();
         let values = self.device.period().saturating_mul(channels).min(PERIOD_VALUES_MAX);
         let room = self.period.get_mut(..values).unwrap_or(&mut []);
@@ -144,6 +140,28 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     pub fn replace_device(&mut self, device: I) {
         self.device = device;
         self.gap = true;
+    }
+
+    /// Takes the commands that wait, so many in one turn; returns how many.
+    fn obey(&mut self) -> u32 {
+        let mut taken = 0_u32;
+        for _ in 0..COMMANDS_PER_TURN {
+            let Some(command) = self.commands.dequeue() else {
+                break;
+            };
+            let was_muted = self.engine.report().is_muted;
+            self.engine.apply(command);
+            if was_muted && !self.engine.report().is_muted {
+                // What the device holds by now was captured while muted.
+                self.engine.hear_from(self.clock.now());
+            }
+            taken = taken.saturating_add(1);
+        }
+        if taken > 0 {
+            // Before the device is waited for: who muted is waiting for the answer.
+            self.reports.publish(*self.engine.report());
+        }
+        taken
     }
 
     /// The device is over: the frame under way goes out, filled up with silence.
@@ -205,11 +223,18 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
         if slot.with_mut(|frame| engine.encode(frame)) == Outcome::Refused {
             return;
         }
-        match self.packets.enqueue(slot.share()) {
+        match enqueue(&mut self.packets, slot.share()) {
             Ok(()) => turn.packets = turn.packets.saturating_add(1),
             Err(_) => self.engine.on_ring_full(),
         }
     }
+}
+
+/// Puts `item` into `ring`, or gives it back when that is full.
+fn enqueue<T>(ring: &mut Producer<'_, T>, item: T) -> Result<(), T> {
+    // A ring has room for one at least, but nothing in the type says so, and heapless divides by its length:
+    // asking here is what leaves no panic behind.
+    if ring.capacity().wrapping_add(1) == 0 { Err(item) } else { ring.enqueue(item) }
 }
 
 /// Everything that the playback thread owns.
@@ -220,6 +245,8 @@ pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
     arrivals: Consumer<'a, Inbound<'p, N>>,
     reports: Publisher<'a, PlaybackReport>,
     period: [i16; PERIOD_VALUES_MAX],
+    /// Silence is wanted, and was in the period before.
+    hushed: (bool, bool),
 }
 
 impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p, O, C, D, N> {
@@ -231,7 +258,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         arrivals: Consumer<'a, Inbound<'p, N>>,
         reports: Publisher<'a, PlaybackReport>,
     ) -> Self {
-        Self { device, clock, engine, arrivals, reports, period: [0; PERIOD_VALUES_MAX] }
+        Self { device, clock, engine, arrivals, reports, period: [0; PERIOD_VALUES_MAX], hushed: (false, false) }
     }
 
     /// The engine, to look at.
@@ -242,6 +269,12 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     /// Goes on with another device, or the same one opened again. It must have as many channels.
     pub fn replace_device(&mut self, device: O) {
         self.device = device;
+    }
+
+    /// Whether the device gets silence from the next period on, whatever is played: for an amplifier that is
+    /// being switched. The change fades over a period.
+    pub const fn hush(&mut self, silent: bool) {
+        self.hushed.0 = silent;
     }
 
     /// Waits until the device wants a period, makes it and hands it over.
@@ -263,6 +296,14 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         let values = self.device.period().saturating_mul(self.device.channels()).min(PERIOD_VALUES_MAX);
         let period = self.period.get_mut(..values).unwrap_or(&mut []);
         self.engine.render(now, queued, period);
+        let channels = self.device.channels();
+        match self.hushed {
+            (false, false) => {}
+            (true, false) => signal::fade_out(period, channels),
+            (true, true) => period.fill(0),
+            (false, true) => signal::fade_in(period, channels),
+        }
+        self.hushed.1 = self.hushed.0;
         let written = self.device.write(period);
         self.reports.publish(*self.engine.report());
         written.or_else(|why| self.recover(why))
@@ -293,3 +334,6 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

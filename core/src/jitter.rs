@@ -6,6 +6,7 @@ use crate::time::{Instant, MediaTime};
 
 /// A packet that arrived.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Arrival<P> {
     /// Where it stands in its stream.
     pub extent: Extent,
@@ -62,8 +63,8 @@ impl<P> Store<P> {
             Stored::Kept
         };
         let place = self.packets.iter().take_while(|other| other.extent.media < media).count();
-        // Cannot fail: there is room, and the place is not beyond the end.
-        let _ = self.packets.insert(place, arrival);
+        // Cannot fail: there is room, and the place is not beyond the end (which `min` says to the compiler too).
+        let _ = self.packets.insert(place.min(self.packets.len()), arrival);
         stored
     }
 

@@ -11,11 +11,11 @@
 //!
 //! | ring | what | modules |
 //! |---|---|---|
-//! | 4 crank | one turn of capture or playback | [`port`], [`cycle`] |
+//! | 4 crank | one turn of capture or playback; lamp, switch, amplifier | [`port`], [`cycle`], [`board`] |
 //! | 3 engines | samples to packets and back | [`codec`], [`engine`], [`jitter`] |
 //! | 2 policy | decisions | [`adapt`] |
-//! | 1 mechanism | memory and bytes | [`sync`], [`pool`], [`latest`], [`wire`] |
-//! | 0 vocabulary | words and numbers | [`time`], [`config`], [`capacity`], [`meter`], [`signal`] |
+//! | 1 mechanism | memory and bytes | [`sync`], [`pool`], [`latest`], [`notice`], [`wire`] |
+//! | 0 vocabulary | words and numbers | [`time`], [`config`], [`capacity`], [`meter`], [`signal`], `fmt` |
 //!
 //! # Words
 //!
@@ -30,18 +30,21 @@
     deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::float_arithmetic)
 )]
 
-#[cfg(test)]
+#[cfg(any(test, loom))]
 extern crate std;
 
 pub mod adapt;
+pub mod board;
 pub mod capacity;
 pub mod codec;
 pub mod config;
 pub mod cycle;
 pub mod engine;
+mod fmt;
 pub mod jitter;
 pub mod latest;
 pub mod meter;
+pub mod notice;
 pub mod pool;
 pub mod port;
 pub mod signal;

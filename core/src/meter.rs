@@ -81,6 +81,10 @@ pub struct CaptureReport {
     pub bytes: u64,
     /// What a level meter shows.
     pub level: Level,
+    /// Commands taken; wraps.
+    pub commands: u32,
+    /// Whether the last of them left it muted.
+    pub is_muted: bool,
 }
 
 impl CaptureReport {

@@ -6,8 +6,7 @@
 //! when all slots are out, `claim` says so and counts a miss.
 #![allow(unsafe_code)]
 
-use crate::sync::Word;
-use core::cell::UnsafeCell;
+use crate::sync::{Cell, Word, cells, constant, words};
 
 /// No slot is free. Scarcity, not a fault: drop what you wanted to store and count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +32,7 @@ pub struct PoolStats {
 pub struct Pool<T, const N: usize> {
     free: Word,
     holders: [Word; N],
-    slots: [UnsafeCell<T>; N],
+    slots: [Cell<T>; N],
     high_water: Word,
     hits: Word,
     misses: Word,
@@ -45,18 +44,19 @@ pub struct Pool<T, const N: usize> {
 unsafe impl<T: Send + Sync, const N: usize> Sync for Pool<T, N> {}
 
 impl<T: Copy, const N: usize> Pool<T, N> {
-    /// A pool of `N` copies of `fill`, usable in a `static`.
-    #[must_use]
-    pub const fn new(fill: T) -> Self {
-        const { assert!(N >= 1 && N <= 32, "a pool is one word of bits") };
-        Self {
-            free: Word::new(Self::ALL),
-            holders: [const { Word::new(0) }; N],
-            // SAFETY: `UnsafeCell<T>` has the layout of `T`, and both arrays have `N` of them.
-            slots: unsafe { core::mem::transmute_copy::<[T; N], [UnsafeCell<T>; N]>(&[fill; N]) },
-            high_water: Word::new(0),
-            hits: Word::new(0),
-            misses: Word::new(0),
+    constant! {
+        /// A pool of `N` copies of `fill`, usable in a `static`.
+        #[must_use]
+        pub fn new(fill: T) -> Self {
+            const { assert!(N >= 1 && N <= 32, "a pool is one word of bits") };
+            Self {
+                free: Word::new(Self::ALL),
+                holders: words(),
+                slots: cells(fill),
+                high_water: Word::new(0),
+                hits: Word::new(0),
+                misses: Word::new(0),
+            }
         }
     }
 }
@@ -72,12 +72,12 @@ impl<T, const N: usize> Pool<T, N> {
         // Clears the lowest bit that is set.
         let (free, taken) = self.free.update(|free| (free != 0).then_some(free & free.wrapping_sub(1)));
         if !taken {
-            self.misses.update(|count| Some(count.wrapping_add(1)));
+            self.misses.tally(|count| Some(count.wrapping_add(1)));
             return Err(Exhausted);
         }
-        self.hits.update(|count| Some(count.wrapping_add(1)));
+        self.hits.tally(|count| Some(count.wrapping_add(1)));
         let in_use = (N as u32).wrapping_sub(free.count_ones()).wrapping_add(1);
-        self.high_water.update(|most| (in_use > most).then_some(in_use));
+        self.high_water.tally(|most| (in_use > most).then_some(in_use));
         Ok(Owned { pool: self, index: free.trailing_zeros() as usize })
     }
 
@@ -92,7 +92,7 @@ impl<T, const N: usize> Pool<T, N> {
         }
     }
 
-    fn slot(&self, index: usize) -> &UnsafeCell<T> {
+    fn slot(&self, index: usize) -> &Cell<T> {
         debug_assert!(index < N);
         // SAFETY: an index is the number of a bit that was set in `free`, and only the lowest N ever are.
         unsafe { self.slots.get_unchecked(index) }
@@ -122,7 +122,7 @@ impl<'p, T, const N: usize> Owned<'p, T, N> {
     /// Writes the slot.
     pub fn with_mut<R>(&mut self, write: impl FnOnce(&mut T) -> R) -> R {
         // SAFETY: this is the slot's only holder, and it is borrowed mutably.
-        write(unsafe { &mut *self.pool.slot(self.index).get() })
+        self.pool.slot(self.index).with_mut(|slot| write(unsafe { &mut *slot }))
     }
 
     /// Ends writing and begins counted reading.
@@ -152,7 +152,7 @@ impl<T, const N: usize> Shared<'_, T, N> {
     /// Reads the slot.
     pub fn with<R>(&self, read: impl FnOnce(&T) -> R) -> R {
         // SAFETY: while a `Shared` exists there is no `Owned` of this slot, so nobody writes it.
-        read(unsafe { &*self.pool.slot(self.index).get() })
+        self.pool.slot(self.index).with(|slot| read(unsafe { &*slot }))
     }
 }
 
@@ -173,7 +173,7 @@ impl<T, const N: usize> Drop for Shared<'_, T, N> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::{thread, vec::Vec};
@@ -208,7 +208,7 @@ mod tests {
         thread::scope(|scope| {
             for id in 1..=4_u64 {
                 scope.spawn(move || {
-                    for round in 0..5_000_u64 {
+                    for round in 0..if cfg!(miri) { 20 } else { 5_000_u64 } {
                         let Ok(mut owned) = POOL.claim() else {
                             continue;
                         };
@@ -224,5 +224,158 @@ mod tests {
             }
         });
         assert_eq!(POOL.stats().in_use, 0);
+    }
+
+    const SLOTS: usize = 2;
+    const HANDS: usize = 3;
+
+    /// Something that can be done with one hand.
+    #[derive(Clone, Copy, Debug)]
+    enum Move {
+        Claim(usize),
+        Write(usize),
+        Share(usize),
+        Copy(usize, usize),
+        LetGo(usize),
+    }
+
+    enum Hand<'p> {
+        Empty,
+        Owned(Owned<'p, u32, SLOTS>),
+        Shared(Shared<'p, u32, SLOTS>),
+    }
+
+    /// What the pool is compared with: what each hand holds, as the number of its claim and what was written.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Expected {
+        Empty,
+        Owned(u32, u32),
+        Shared(u32, u32),
+    }
+
+    #[derive(Clone)]
+    struct Model {
+        hands: [Expected; HANDS],
+        stats: PoolStats,
+    }
+
+    impl Model {
+        /// All that can be done now. A claim can always be tried with an empty hand.
+        fn moves(&self) -> Vec<Move> {
+            let mut moves = Vec::new();
+            for (to, hand) in self.hands.iter().enumerate() {
+                match hand {
+                    Expected::Empty => {
+                        moves.push(Move::Claim(to));
+                        let shared = |from: &usize| matches!(self.hands[*from], Expected::Shared(..));
+                        moves.extend((0..HANDS).filter(shared).map(|from| Move::Copy(from, to)));
+                    }
+                    Expected::Owned(..) => moves.extend([Move::Write(to), Move::Share(to), Move::LetGo(to)]),
+                    Expected::Shared(..) => moves.push(Move::LetGo(to)),
+                }
+            }
+            moves
+        }
+
+        fn make(&mut self, step: u32, mv: Move) {
+            match mv {
+                Move::Claim(_) if self.stats.in_use == SLOTS as u32 => self.stats.misses += 1,
+                Move::Claim(hand) => {
+                    self.stats.hits += 1;
+                    self.hands[hand] = Expected::Owned(self.stats.hits, step);
+                }
+                Move::Write(hand) => {
+                    let Expected::Owned(claim, _) = self.hands[hand] else { unreachable!() };
+                    self.hands[hand] = Expected::Owned(claim, step);
+                }
+                Move::Share(hand) => {
+                    let Expected::Owned(claim, value) = self.hands[hand] else { unreachable!() };
+                    self.hands[hand] = Expected::Shared(claim, value);
+                }
+                Move::Copy(from, to) => self.hands[to] = self.hands[from],
+                Move::LetGo(hand) => self.hands[hand] = Expected::Empty,
+            }
+            let claims = self.hands.iter().filter_map(|hand| match hand {
+                Expected::Empty => None,
+                Expected::Owned(claim, _) | Expected::Shared(claim, _) => Some(claim),
+            });
+            self.stats.in_use = claims.collect::<std::collections::BTreeSet<_>>().len() as u32;
+            self.stats.high_water = self.stats.high_water.max(self.stats.in_use);
+        }
+    }
+
+    /// Does the same to a pool. A claimed slot is written at once, with the number of the step.
+    fn make<'p>(pool: &'p Pool<u32, SLOTS>, hands: &mut [Hand<'p>; HANDS], step: u32, mv: Move) {
+        match mv {
+            Move::Claim(hand) => {
+                if let Ok(mut owned) = pool.claim() {
+                    owned.with_mut(|slot| *slot = step);
+                    hands[hand] = Hand::Owned(owned);
+                }
+            }
+            Move::Write(hand) => {
+                let Hand::Owned(owned) = &mut hands[hand] else { unreachable!() };
+                owned.with_mut(|slot| *slot = step);
+            }
+            Move::Share(hand) => {
+                let Hand::Owned(owned) = core::mem::replace(&mut hands[hand], Hand::Empty) else { unreachable!() };
+                hands[hand] = Hand::Shared(owned.share());
+            }
+            Move::Copy(from, to) => {
+                let Hand::Shared(shared) = &hands[from] else { unreachable!() };
+                hands[to] = Hand::Shared(shared.clone());
+            }
+            Move::LetGo(hand) => hands[hand] = Hand::Empty,
+        }
+    }
+
+    fn compare(pool: &Pool<u32, SLOTS>, hands: &mut [Hand<'_>; HANDS], model: &Model, moves: &[Move]) {
+        assert_eq!(pool.stats(), model.stats, "{moves:?}");
+        for (hand, expected) in hands.iter_mut().zip(model.hands) {
+            let right = match (hand, expected) {
+                (Hand::Empty, Expected::Empty) => true,
+                (Hand::Owned(owned), Expected::Owned(_, value)) => owned.with_mut(|slot| *slot == value),
+                (Hand::Shared(shared), Expected::Shared(_, value)) => shared.with(|slot| *slot == value),
+                _ => false,
+            };
+            assert!(right, "{moves:?}");
+        }
+    }
+
+    /// Goes on from `moves` in every way that is left; each whole sequence is played to a fresh pool. Returns how
+    /// many sequences there were.
+    fn explore(moves: &mut Vec<Move>, model: &Model, length: usize) -> usize {
+        if moves.len() == length {
+            let pool = Pool::new(0);
+            let mut hands = [const { Hand::Empty }; HANDS];
+            for (step, mv) in (1..).zip(moves.iter()) {
+                make(&pool, &mut hands, step, *mv);
+            }
+            compare(&pool, &mut hands, model, moves);
+            drop(hands);
+            assert_eq!(pool.stats().in_use, 0, "{moves:?}");
+            return 1;
+        }
+        let mut played = 0;
+        for mv in model.moves() {
+            let mut next = model.clone();
+            moves.push(mv);
+            next.make(moves.len() as u32, mv);
+            // Every beginning is a sequence of its own, so that each step is compared, not only the last.
+            played += explore(moves, &next, moves.len());
+            if moves.len() < length {
+                played += explore(moves, &next, length);
+            }
+            moves.pop();
+        }
+        played
+    }
+
+    #[test]
+    fn every_sequence_of_moves_does_what_the_model_does() {
+        let start = Model { hands: [Expected::Empty; HANDS], stats: PoolStats::default() };
+        let length = if cfg!(miri) { 3 } else { 8 };
+        let played = explore(&mut Vec::new(), &start, length);
+        assert!(cfg!(miri) || played > 100_000, "{played}");
     }
 }

@@ -23,6 +23,7 @@ pub enum PcmError {
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Read {
     /// Samples that were read.
     pub samples: u32,

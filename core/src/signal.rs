@@ -69,7 +69,7 @@ pub fn cross_fade(into: &mut [i16], next: &[i16], channels: usize) {
     for (step, (old, new)) in (0_i32..).zip(into.chunks_mut(channels).zip(next.chunks(channels))) {
         let gain = UNITY.saturating_mul(step).checked_div(steps).unwrap_or(UNITY);
         for (a, b) in old.iter_mut().zip(new) {
-            *a = scale(*a, UNITY.saturating_sub(gain)).saturating_add(scale(*b, gain));
+            *a = mix(*a, *b, gain);
         }
     }
 }
@@ -97,6 +97,13 @@ fn average(left: i16, right: i16) -> i16 {
 fn scale(value: i16, gain: i32) -> i16 {
     let scaled = i32::from(value).wrapping_mul(gain.clamp(0, UNITY)) >> 15;
     scaled.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+}
+
+/// So much of `new` as the gain says, and the rest of `old`. Rounded once: two roundings would reach beyond both.
+fn mix(old: i16, new: i16, gain: i32) -> i16 {
+    let gain = gain.clamp(0, UNITY);
+    let old = i32::from(old).wrapping_mul(UNITY.wrapping_sub(gain));
+    (old.wrapping_add(i32::from(new).wrapping_mul(gain)) >> 15) as i16
 }
 
 #[cfg(test)]
@@ -144,6 +151,15 @@ mod tests {
         let mut extremes = [i16::MIN; 8];
         cross_fade(&mut extremes, &[i16::MIN; 8], 1);
         assert!(extremes.iter().all(|v| *v < -32_760));
+    }
+
+    #[test]
+    fn a_cross_fade_stays_between_both_sounds() {
+        for (from, to) in [(-1000, -1000), (-1000, -999), (i16::MIN, i16::MIN), (i16::MIN, i16::MAX), (7, -7)] {
+            let mut pcm = [from; 120];
+            cross_fade(&mut pcm, &[to; 120], 1);
+            assert!(pcm.iter().all(|v| (from.min(to)..=from.max(to)).contains(v)), "{from} to {to}: {pcm:?}");
+        }
     }
 
     #[test]

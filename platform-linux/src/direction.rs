@@ -7,6 +7,7 @@ use crate::opus::{OpusDecoder, OpusEncoder};
 use crate::pcm::{self, OpenError, Opened, Options, Uri};
 use crate::rt::{AudioThread, Bell, Monotonic, now};
 use heapless::spsc::{Consumer, Producer, Queue};
+use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
 use soundpost_core::config::{Channels, Stream, TIMING};
 use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig};
@@ -14,12 +15,13 @@ use soundpost_core::engine::capture::{Capture, Command};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
+use soundpost_core::notice::Notice;
 use soundpost_core::pool::{Exhausted, Pool, PoolStats, Shared};
 use soundpost_core::port::PcmError;
 use soundpost_core::wire::{Flags, Frame, Header};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 static CAPTURE_POOL: Pool<Frame, CAPTURE_SLOTS> = Pool::new(Frame::EMPTY);
@@ -44,32 +46,74 @@ pub enum StartError {
 }
 
 /// How a device is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "it is copied in a critical section, where nothing may be allocated")]
 pub enum State {
     /// It runs.
     Running,
     /// It was lost, for this reason; it is tried again from time to time.
-    Lost(String),
+    Lost(Reason),
     /// It was a recording and it is over.
     Ended,
 }
 
-/// A state that the audio thread sets, rarely, and the I/O side reads.
+/// A state that the audio thread sets, rarely, and the I/O side reads: neither waits longer than a copy takes, for
+/// who is in a critical section has the priority of who waits for it ([`crate::cs`]).
 #[derive(Clone, Debug)]
-struct SharedState(Arc<Mutex<State>>, Bell);
+struct SharedState(Arc<Notice<State>>, Bell);
 
 impl SharedState {
     fn new(bell: &Bell) -> Self {
-        Self(Arc::new(Mutex::new(State::Running)), bell.clone())
+        Self(Arc::new(Notice::new(State::Running)), bell.clone())
     }
 
     fn get(&self) -> State {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.read()
     }
 
     fn set(&self, state: State) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        self.0.post(state);
         self.1.ring();
+    }
+}
+
+/// The most bytes of a [`Reason`].
+const REASON_BYTES: usize = 240;
+
+/// Why a device was lost, in words; what is too long for it is cut.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Reason {
+    bytes: [u8; REASON_BYTES],
+    length: usize,
+}
+
+impl Reason {
+    fn new(words: &str) -> Self {
+        let mut length = words.len().min(REASON_BYTES);
+        while !words.is_char_boundary(length) {
+            length -= 1;
+        }
+        let mut bytes = [0; REASON_BYTES];
+        bytes[..length].copy_from_slice(&words.as_bytes()[..length]);
+        Self { bytes, length }
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::fmt::Debug for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -80,9 +124,10 @@ pub struct CaptureSide {
     pub opened: Opened,
     /// What is coded.
     pub stream: Stream,
-    /// Rings when packets are there or the state changed.
+    /// Rings when packets are there, commands were taken or the state changed.
     pub bell: Bell,
     packets: PacketEnd,
+    commands_sent: u32,
     state: SharedState,
     _thread: AudioThread,
 }
@@ -100,17 +145,20 @@ impl std::fmt::Debug for PacketEnd {
 }
 
 impl CaptureSide {
-    /// Opens the device and starts capturing. Once a process and direction: its links live for ever.
+    /// Opens the device and starts capturing, muted if that is asked for: then nothing is sent before it is
+    /// unmuted. Once a process and direction: its links live for ever.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(uri: &Uri, stream: Stream) -> Result<Self, StartError> {
+    pub fn start(uri: &Uri, stream: Stream, muted: Muted) -> Result<Self, StartError> {
         let options = options(stream.channels, TIMING.capture_periods);
         let (device, opened) = pcm::open_capture(uri, options)?;
         let engine = Capture::new(OpusEncoder::new(&stream)?, stream);
+        let engine = if muted.0 { engine.muted() } else { engine };
+        let first_report = *engine.report();
         let (command_in, commands) = leak(Queue::<Command, COMMAND_RING_LEN>::new()).split();
         let (packets, packet_out) = leak(Queue::<Captured, HANDOVER_RING_LEN>::new()).split();
-        let (reports, report_out) = leak(Latest::new(CaptureReport::default())).split();
+        let (reports, report_out) = leak(Latest::new(first_report)).split();
         let links = CaptureLinks { pool: &CAPTURE_POOL, commands, packets, reports };
         let mut rig = Box::new(CaptureRig::new(device, Monotonic, engine, links));
         let bell = Bell::new()?;
@@ -120,7 +168,7 @@ impl CaptureSide {
             while !stop.load(Ordering::Acquire) {
                 let why = match rig.turn() {
                     Ok(turn) => {
-                        if turn.packets > 0 {
+                        if turn.packets > 0 || turn.commands > 0 {
                             ring.ring();
                         }
                         continue;
@@ -128,13 +176,13 @@ impl CaptureSide {
                     Err(PcmError::Ended) => return shown.set(State::Ended),
                     Err(why) => why,
                 };
-                shown.set(State::Lost(why_lost(why)));
+                shown.set(State::Lost(Reason::new(&why_lost(why))));
                 let Some((device, _)) = reopen(stop, &shown, || pcm::open_capture(&uri, options)) else { return };
                 rig.replace_device(device);
             }
         })?;
         let packets = PacketEnd { packets: packet_out, commands: command_in, reports: report_out };
-        Ok(Self { opened, stream, bell, packets, state, _thread: thread })
+        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, _thread: thread })
     }
 
     /// The next packet, if one is there.
@@ -152,7 +200,15 @@ impl CaptureSide {
     /// # Errors
     /// The command, if too many wait already.
     pub fn command(&mut self, command: Command) -> Result<(), Command> {
-        self.packets.commands.enqueue(command)
+        self.packets.commands.enqueue(command)?;
+        self.commands_sent = self.commands_sent.wrapping_add(1);
+        Ok(())
+    }
+
+    /// Commands sent so far; wraps. The report says how many the thread took.
+    #[must_use]
+    pub const fn commands_sent(&self) -> u32 {
+        self.commands_sent
     }
 
     /// How the device is doing.
@@ -177,6 +233,21 @@ pub enum Rejected {
     Length,
 }
 
+/// Silences a playback from another thread: what is played does not reach the device until it is set back.
+#[derive(Clone, Debug, Default)]
+pub struct Hush(Arc<AtomicBool>);
+
+impl Hush {
+    /// Sets it; the thread follows with its next period.
+    pub fn set(&self, silent: bool) {
+        self.0.store(silent, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Playback: packets that go in, a decoder and a device.
 #[derive(Debug)]
 pub struct PlaybackSide {
@@ -184,6 +255,8 @@ pub struct PlaybackSide {
     pub opened: Opened,
     /// Rings when the state changed.
     pub bell: Bell,
+    /// Silences it; not set at first.
+    pub hush: Hush,
     packets: ArrivalEnd,
     state: SharedState,
     _thread: AudioThread,
@@ -216,11 +289,13 @@ impl PlaybackSide {
         let mut rig = Box::new(PlaybackRig::new(device, Monotonic, engine, arrival_out, reports));
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
-        let (uri, shown) = (uri.clone(), state.clone());
+        let hush = Hush::default();
+        let (uri, shown, hushed) = (uri.clone(), state.clone(), hush.clone());
         let thread = AudioThread::spawn("playback", move |stop| {
             while !stop.load(Ordering::Acquire) {
+                rig.hush(hushed.is_set());
                 let Err(why) = rig.turn() else { continue };
-                shown.set(State::Lost(why_lost(why)));
+                shown.set(State::Lost(Reason::new(&why_lost(why))));
                 if !uri.comes_back() {
                     return;
                 }
@@ -232,7 +307,7 @@ impl PlaybackSide {
                 rig.replace_device(device);
             }
         })?;
-        Ok(Self { opened, bell, packets: ArrivalEnd { arrivals, reports: report_out }, state, _thread: thread })
+        Ok(Self { opened, bell, hush, packets: ArrivalEnd { arrivals, reports: report_out }, state, _thread: thread })
     }
 
     /// Hands a packet that arrived just now to the thread; `first` marks the first one of a stream.
@@ -300,10 +375,34 @@ fn reopen<T, E: ToString>(stop: &AtomicBool, state: &SharedState, mut open: impl
                 state.set(State::Running);
                 return Some(device);
             }
-            Err(error) => state.set(State::Lost(error.to_string())),
+            Err(error) => state.set(State::Lost(Reason::new(&error.to_string()))),
         }
         // Ends at once when the thread is told to stop.
         std::thread::park_timeout(pause);
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_keeps_its_words_and_is_cut_between_characters() {
+        assert_eq!(Reason::new("kein Gerät").to_string(), "kein Gerät");
+        let long = Reason::new(&format!("x{}", "ä".repeat(REASON_BYTES)));
+        assert_eq!(long.as_str().len(), REASON_BYTES - 1);
+        assert!(long.as_str().ends_with('ä'));
+    }
+
+    #[test]
+    fn what_the_audio_thread_says_is_read_and_the_bell_rings() {
+        let bell = Bell::new().unwrap();
+        let state = SharedState::new(&bell);
+        let shown = state.clone();
+        assert_eq!(state.get(), State::Running);
+        std::thread::spawn(move || shown.set(State::Lost(Reason::new("unplugged")))).join().unwrap();
+        assert_eq!(state.get(), State::Lost(Reason::new("unplugged")));
+        assert!(bell.silence());
+    }
 }

@@ -3,10 +3,13 @@
 //! Nothing here decides anything about sound: thresholds, presets and timing come from `soundpost-core`.
 //! Audio runs on threads of its own ([`rt`]); tokio serves everything else on one other thread.
 
+pub mod board;
 pub mod cli;
 pub mod client;
+pub mod cs;
 pub mod daemon;
 pub mod direction;
+pub mod gpio;
 pub mod opus;
 pub mod pcm;
 pub mod rt;

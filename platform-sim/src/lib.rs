@@ -5,10 +5,13 @@
 //! moments, and a codec that loses nothing, so that a judge knows exactly what was heard. Nothing here reads
 //! a clock or sleeps, and equal inputs give equal outputs.
 
+pub mod audit;
 mod clock;
 mod codec;
 mod device;
+mod pins;
 
 pub use clock::VirtualClock;
 pub use codec::{CONCEALED, MarkerDecoder, MarkerEncoder};
 pub use device::{Fault, SimIn, SimOut, marker};
+pub use pins::{Edge, PinBroken, RecorderPin, ScriptedPin};

@@ -313,6 +313,7 @@ fn the_status_has_the_fields_of_the_tables_and_no_others() {
         ("status", &status),
         ("capture", &status["capture"]),
         ("playback", &status["playback"]),
+        ("board", &status["board"]),
         ("device", &status["capture"]["device"]),
         ("metrics", &status["playback"]["metrics"]),
         ("pool", &status["capture"]["pool"]),

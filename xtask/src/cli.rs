@@ -15,6 +15,7 @@ pub(crate) enum Verb {
     Lint,
     Msrv,
     Ci,
+    Prove,
 }
 
 /// A command line that was understood.
@@ -31,12 +32,21 @@ pub(crate) struct Options {
     pub(crate) yes: bool,
     /// A check that cannot be made here is no failure.
     pub(crate) optional: bool,
-    /// For `run`: arguments of the daemon. For `test`: filters and arguments of the test programs.
+    /// `prove`: only say which promises there are.
+    pub(crate) list: bool,
+    /// `prove`: leave out what takes minutes.
+    pub(crate) skip_slow: bool,
+    /// `prove`: write today's figures down as the ones to compare with.
+    pub(crate) bless: bool,
+    /// `prove`: break each promise in a copy, and see whether that is noticed.
+    pub(crate) mutate: bool,
+    /// For `run`: arguments of the daemon. For `test`: filters and arguments of the test programs. For `prove`:
+    /// names of promises.
     pub(crate) rest: Vec<OsString>,
 }
 
 impl Verb {
-    const ALL: [Self; 6] = [Self::Run, Self::Test, Self::Embedded, Self::Lint, Self::Msrv, Self::Ci];
+    const ALL: [Self; 7] = [Self::Run, Self::Test, Self::Embedded, Self::Lint, Self::Msrv, Self::Prove, Self::Ci];
 
     fn name(self) -> &'static str {
         match self {
@@ -46,6 +56,7 @@ impl Verb {
             Self::Lint => "lint",
             Self::Msrv => "msrv",
             Self::Ci => "ci",
+            Self::Prove => "prove",
         }
     }
 
@@ -56,7 +67,8 @@ impl Verb {
             Self::Embedded => "Build the core for microcontrollers, with and without defmt",
             Self::Lint => "Check format, clippy, documentation, and the dependencies' licences",
             Self::Msrv => "Check that the oldest promised Rust still takes the workspace",
-            Self::Ci => "Everything continuous integration runs: lint, test, msrv",
+            Self::Ci => "Everything continuous integration runs: lint, test, msrv, prove",
+            Self::Prove => "Check each promise that this project makes, and say by which figure it holds",
         }
     }
 
@@ -68,6 +80,7 @@ impl Verb {
             Self::Lint => "lint [--yes]",
             Self::Msrv => "msrv [--yes] [--optional]",
             Self::Ci => "ci [--yes]",
+            Self::Prove => "prove [--list] [--skip-slow] [--optional] [--bless] [--mutate] [NAME…]",
         }
     }
 
@@ -76,6 +89,7 @@ impl Verb {
             Self::Run | Self::Test | Self::Lint | Self::Ci => &["--yes", "--help"],
             Self::Embedded => &["--help"],
             Self::Msrv => &["--yes", "--optional", "--help"],
+            Self::Prove => &["--list", "--skip-slow", "--optional", "--bless", "--mutate", "--help"],
         }
     }
 
@@ -114,6 +128,14 @@ impl Verb {
                 "Runs .ci/run, the script of the continuous integration. That also installs\n\
                  cargo-deny if it is missing, which takes minutes.\n"
             }
+            Self::Prove => {
+                "Checks the named promises, or all of them, and prints a line for each: whether it holds,\n\
+                 how long that took to find out, and the figure. docs/proofs.md says what each one\n\
+                 means and which change to the sources breaks it.\n\n\
+                 \x20 cargo xtask prove --list\n\
+                 \x20 cargo xtask prove no-panic sizes\n\
+                 \x20 cargo xtask prove --mutate\n"
+            }
         }
     }
 }
@@ -144,7 +166,11 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
             "--" if takes_rest(verb) => options.rest.extend(words.by_ref()),
             "--yes" if verb.flags().contains(&"--yes") => options.yes = true,
             "--optional" if verb.flags().contains(&"--optional") => options.optional = true,
-            _ if verb == Verb::Test && !text.starts_with('-') => options.rest.push(word),
+            "--list" if verb == Verb::Prove => options.list = true,
+            "--skip-slow" if verb == Verb::Prove => options.skip_slow = true,
+            "--bless" if verb == Verb::Prove => options.bless = true,
+            "--mutate" if verb == Verb::Prove => options.mutate = true,
+            _ if matches!(verb, Verb::Test | Verb::Prove) && !text.starts_with('-') => options.rest.push(word),
             _ => return Err(refusal(verb, &text)),
         }
     }
@@ -185,7 +211,11 @@ pub(crate) fn help(verb: Option<Verb>) -> String {
             for flag in verb.flags() {
                 let meaning = match *flag {
                     "--yes" => "Install what is missing without asking (the same as setting CI)",
-                    "--optional" => "When that toolchain cannot be had here, say so and do not fail",
+                    "--optional" => "When what a check needs cannot be had here, say so and do not fail",
+                    "--list" => "Say which promises there are",
+                    "--skip-slow" => "Leave out what takes minutes, unless it is named",
+                    "--bless" => "Write today's sizes to docs/sizes.md",
+                    "--mutate" => "Break each promise in a copy of the tree and see whether that is noticed",
                     _ => "Print this",
                 };
                 let _ = writeln!(text, "  {flag:<11} {meaning}");

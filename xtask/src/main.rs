@@ -7,7 +7,9 @@
 
 mod cli;
 mod needs;
+mod prove;
 mod steps;
+mod tidy;
 mod toolchain;
 
 use cli::{Command, Options, Verb};
@@ -49,6 +51,7 @@ fn perform(verb: Verb, options: Options) -> Result<(), String> {
         Verb::Lint => lint(&options),
         Verb::Msrv => msrv(&options),
         Verb::Ci => ci(&options),
+        Verb::Prove => prove::run(&options),
     }
 }
 
@@ -82,6 +85,8 @@ fn shown(path: &Path) -> String {
 fn test(options: &Options) -> Result<(), String> {
     needs::ensure(Scope::Everything, options.yes)?;
     let mut report = Report::default();
+    // The firmware that some tests run on an emulated board is built for these.
+    report.step("embedded targets", || toolchain::ensure_targets().map(|()| State::Passed));
     // The behaviour tests start the real program, so it has to be there before they run.
     report.step("build the daemon", || succeed(cargo(["build", "-p", "soundpost-linux"])).map(|()| State::Passed));
     report.step("tests of the workspace", || {
@@ -111,11 +116,7 @@ fn embedded_steps(report: &mut Report) {
     for target in toolchain::EMBEDDED {
         for (with, features) in [("", &[][..]), (" with defmt", &["--features", "defmt"])] {
             let name = format!("core{with} for {target}");
-            report.step(&name, || {
-                let mut build = cargo(["build", "-p", "soundpost-core", "--target", target]);
-                build.args(features);
-                succeed(build).map(|()| State::Passed)
-            });
+            report.step(&name, || succeed(steps::embedded_build(target, features)).map(|()| State::Passed));
         }
     }
 }
@@ -133,6 +134,16 @@ fn lint(options: &Options) -> Result<(), String> {
     report.step("clippy", || {
         let mut clippy = cargo(["clippy", "--workspace", "--all-targets"]);
         clippy.args(["--", "-D", "warnings"]);
+        succeed(clippy).map(|()| State::Passed)
+    });
+    // It is no member of the workspace: it has a panic handler and no std.
+    report.step("format and clippy of the probe", || {
+        let folder = root().join("tests/probe");
+        let mut format = cargo(["fmt", "--check"]);
+        format.current_dir(&folder);
+        succeed(format)?;
+        let mut clippy = cargo(["clippy", "--release", "--target-dir"]);
+        clippy.arg(steps::target_dir()?.join("probe")).args(["--", "-D", "warnings"]).current_dir(&folder);
         succeed(clippy).map(|()| State::Passed)
     });
     report.step("documentation", || {

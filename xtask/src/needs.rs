@@ -45,7 +45,7 @@ enum Probe {
     AlsaPlugin(&'static str),
 }
 
-static NEEDS: [Need; 11] = [
+static NEEDS: [Need; 12] = [
     Need {
         name: "pkg-config",
         why: "tells the build where C libraries are",
@@ -122,6 +122,13 @@ static NEEDS: [Need; 11] = [
         debian: "python3",
         scope: Scope::Everything,
         probe: Probe::Runs(&[&["python3", "--version"]]),
+    },
+    Need {
+        name: "QEMU for ARM",
+        why: "runs the core's tests on emulated microcontrollers",
+        debian: "qemu-system-arm",
+        scope: Scope::Everything,
+        probe: Probe::Runs(&[&["qemu-system-arm", "--version"]]),
     },
 ];
 
@@ -275,9 +282,16 @@ mod tests {
         assert_eq!(packages(Scope::Build), ["pkg-config", "libasound2-dev", "cmake", "make"]);
         let everything = packages(Scope::Everything);
         assert!(everything.starts_with(&packages(Scope::Build)));
-        for package in
-            ["jackd2", "libjack-jackd2-dev", "libasound2-plugins", "espeak-ng", "sox", "alsa-utils", "python3"]
-        {
+        for package in [
+            "jackd2",
+            "libjack-jackd2-dev",
+            "libasound2-plugins",
+            "espeak-ng",
+            "sox",
+            "alsa-utils",
+            "python3",
+            "qemu-system-arm",
+        ] {
             assert!(everything.contains(&package), "{package}");
         }
     }

@@ -106,6 +106,13 @@ pub(crate) fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
     command
 }
 
+/// Builds the core for a microcontroller.
+pub(crate) fn embedded_build(target: &str, features: &[&str]) -> Command {
+    let mut build = cargo(["build", "-p", "soundpost-core", "--target", target]);
+    build.args(features);
+    build
+}
+
 /// Lets a command run in the workspace's folder.
 pub(crate) fn in_workspace(command: &mut Command) {
     command.current_dir(root());
@@ -136,7 +143,7 @@ pub(crate) fn output(words: &[&str]) -> Option<String> {
 }
 
 /// The command as a person would type it: the program without its folder.
-fn told(command: &Command) -> String {
+pub(crate) fn told(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let program = program.file_name().unwrap_or(program.as_os_str());
     std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")

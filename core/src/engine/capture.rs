@@ -7,6 +7,7 @@
 use crate::capacity::FRAME_VALUES_MAX;
 use crate::codec::Encode;
 use crate::config::{FrameLen, Stream, Tuning};
+use crate::fmt::debug_line;
 use crate::meter::CaptureReport;
 use crate::signal::{self, Level};
 use crate::time::{Instant, MediaTime, Span};
@@ -41,7 +42,8 @@ pub struct Capture<E> {
     encoder: E,
     stream: Stream,
     pending: Option<(Tuning, FrameLen)>,
-    muted: bool,
+    /// What was captured before is not sent.
+    heard_from: Instant,
     gathered: [i16; FRAME_VALUES_MAX],
     filled: usize,
     /// Of the first gathered sample.
@@ -61,7 +63,7 @@ impl<E: Encode> Capture<E> {
             encoder,
             stream,
             pending: None,
-            muted: false,
+            heard_from: Instant::ZERO,
             gathered: [0; FRAME_VALUES_MAX],
             filled: 0,
             media: MediaTime::ZERO,
@@ -81,8 +83,17 @@ impl<E: Encode> Capture<E> {
                 encode_errors: 0,
                 bytes: 0,
                 level: Level { peak: 0, mean_square: 0 },
+                commands: 0,
+                is_muted: false,
             },
         }
+    }
+
+    /// The same engine, muted from the start.
+    #[must_use]
+    pub const fn muted(mut self) -> Self {
+        self.report.is_muted = true;
+        self
     }
 
     /// The stream as it is coded now.
@@ -105,15 +116,22 @@ impl<E: Encode> Capture<E> {
         self.filled >= self.stream.frame_values()
     }
 
-    /// Whether full frames are to be skipped rather than sent.
-    pub const fn is_muted(&self) -> bool {
-        self.muted
+    /// Whether a full frame is to be skipped rather than sent: because of mute, or because it began before the
+    /// microphone was unmuted. So not one sample leaves that was captured while muted.
+    pub fn is_muted(&self) -> bool {
+        self.report.is_muted || self.captured < self.heard_from
+    }
+
+    /// Sends nothing that was captured before `when`.
+    pub const fn hear_from(&mut self, when: Instant) {
+        self.heard_from = when;
     }
 
     /// Takes a command. New settings wait for the end of the frame that is being gathered.
     pub fn apply(&mut self, command: Command) {
+        self.report.commands = self.report.commands.wrapping_add(1);
         match command {
-            Command::Mute(muted) => self.muted = muted,
+            Command::Mute(muted) => self.report.is_muted = muted,
             Command::Retune(tuning, frame) => self.pending = Some((tuning, frame)),
         }
         self.begin_frame();
@@ -122,6 +140,7 @@ impl<E: Encode> Capture<E> {
     /// Counts a run over of the device.
     pub fn on_xrun(&mut self) {
         self.report.xruns = self.report.xruns.wrapping_add(1);
+        debug_line!("capture: the device ran over at {}", self.media.0);
     }
 
     /// Takes samples until the frame is full; returns how many *values* it took. `first` is when the first
@@ -226,6 +245,8 @@ impl<E: Encode> Capture<E> {
     pub fn mute(&mut self) {
         self.report.muted = self.report.muted.wrapping_add(1);
         self.flags = self.flags.with(Flags::GAP);
+        // Sound goes on in its middle.
+        self.fade_in = true;
         self.next_frame();
     }
 

@@ -11,6 +11,7 @@ use crate::adapt::{CUT_SAMPLES, Decision, Depth};
 use crate::capacity::{FRAME_SAMPLES_MAX, STORE_PACKETS};
 use crate::codec::{Decode, Input, Payload};
 use crate::config::Channels;
+use crate::fmt::{debug_line, warn_line};
 use crate::jitter::{Arrival, Store, Stored};
 use crate::meter::PlaybackReport;
 use crate::signal::{self, Level};
@@ -29,6 +30,7 @@ const REWIND_SAMPLES: u64 = 48_000;
 const STEPS_MAX: usize = STORE_PACKETS + 2 * 8 + 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     /// Nothing to play.
     Idle,
@@ -106,6 +108,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     /// Counts an underrun of the device.
     pub fn on_xrun(&mut self) {
         self.report.xruns = self.report.xruns.wrapping_add(1);
+        debug_line!("playback: the device ran dry at {}", self.next.0);
     }
 
     /// Forgets the stream: another one begins.
@@ -135,6 +138,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
                 return Err(Refused::Late);
             }
             self.report.resyncs = self.report.resyncs.wrapping_add(1);
+            warn_line!("playback: stream time went back from {} to {}", self.next.0, extent.media.0);
             self.restart();
         }
         match self.store.insert(arrival) {
@@ -224,6 +228,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             self.report.late = self.report.late.wrapping_add(1);
             self.report.metrics.record_dropped(1);
         } else if gap > GAP_SAMPLES_MAX {
+            warn_line!("playback: {} samples are missing at {}: jumped over", gap, self.next.0);
             self.next = front.extent.media;
             self.report.resyncs = self.report.resyncs.wrapping_add(1);
             self.seam = Seam::Splice;

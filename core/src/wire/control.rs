@@ -30,6 +30,7 @@ impl Role {
 
 /// A client's greeting: role, flags, two bytes of zero, and a name of at most 64 bytes of UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Hello<'a> {
     /// What the client wants to be.
     pub role: Role,
@@ -70,7 +71,7 @@ impl<'a> Hello<'a> {
         let out = out.get_mut(..length).ok_or(too_long)?;
         let (head, name) = out.split_first_chunk_mut::<4>().ok_or(too_long)?;
         *head = [self.role as u8, u8::from(self.takeover), 0, 0];
-        name.copy_from_slice(self.name.as_bytes());
+        name.iter_mut().zip(self.name.bytes()).for_each(|(to, from)| *to = from);
         Ok(length)
     }
 }
@@ -156,6 +157,7 @@ impl ErrorCode {
 
 /// A refusal: a code for programs and a text for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fault<'a> {
     /// What is wrong.
     pub code: ErrorCode,

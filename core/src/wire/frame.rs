@@ -52,6 +52,14 @@ impl Frame {
     }
 }
 
+// The header alone: nobody reads coded bytes in a log.
+#[cfg(feature = "defmt")]
+impl defmt::Format for Frame {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        self.header.format(to);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

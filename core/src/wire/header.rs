@@ -231,7 +231,40 @@ mod tests {
         assert_eq!(Header::parse(&bytes), Err(WireError::Length { got: 60_000, min: 1, max: PAYLOAD_MAX }));
     }
 
+    #[test]
+    fn every_kind_and_version_number_and_every_edge_of_a_length_is_taken_or_named() {
+        for number in 0..=u8::MAX {
+            let mut bytes = message(Kind::Bye);
+            bytes[2] = number;
+            assert_eq!(Header::parse(&bytes).is_ok(), number == VERSION);
+            bytes[2] = VERSION;
+            bytes[3] = number;
+            let expected = Kind::ALL.into_iter().find(|kind| *kind as u8 == number);
+            match (Header::parse(&bytes), expected) {
+                (Ok(header), Some(kind)) => assert_eq!((header.kind, kind.payload_bounds().0), (kind, 0)),
+                (Err(WireError::Length { got: 0, min, .. }), Some(kind)) => assert_eq!(min, kind.payload_bounds().0),
+                (Err(error), None) => assert_eq!(error, WireError::Kind(number)),
+                (result, expected) => panic!("{number}: {result:?}, {expected:?}"),
+            }
+        }
+        for kind in Kind::ALL {
+            let (min, max) = kind.payload_bounds();
+            for length in [0, min.saturating_sub(1), min, min + 1, max.saturating_sub(1), max, max + 1, 1 << 16] {
+                let made = Header::new(kind, length);
+                assert_eq!(made.is_ok(), (min..=max).contains(&length), "{kind:?} of {length}");
+                assert!(made.is_err() || made.and_then(|header| Header::parse(&header.emit())) == made);
+            }
+        }
+    }
+
     proptest! {
+        // Under Miri, which is slow and has no folder to keep failures in: few.
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 4 } else { 256 },
+            failure_persistence: if cfg!(miri) { None } else { ProptestConfig::default().failure_persistence },
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn any_header_survives_the_wire(sequence: u32, flags: u32, media: u64, captured: u64, length in 1..=3832_u16) {
             let header = Header {

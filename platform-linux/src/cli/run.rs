@@ -1,7 +1,9 @@
 //! `soundpost run`: the daemon.
 
 use super::{Outcome, SocketArg, StreamArgs, live};
+use crate::board::Wiring;
 use crate::daemon::{self, Settings, status::Status};
+use crate::gpio::PinName;
 use crate::pcm::Uri;
 use clap::Args;
 use soundpost_core::config::{Content, Direction};
@@ -18,6 +20,15 @@ pub(super) struct Run {
     /// What is captured: voice (a microphone, mono) or program (HDMI or line in, stereo).
     #[arg(long, default_value = "voice", value_name = "KIND")]
     content: Content,
+    /// Pin of a lamp that is lit while the microphone is live, such as gpiochip0/17[,active-low].
+    #[arg(long, value_name = "PIN")]
+    lamp: Option<PinName>,
+    /// Pin of a switch that mutes the microphone, such as gpiochip0/27[,active-low][,pull-up|,pull-down].
+    #[arg(long, value_name = "PIN")]
+    mute_switch: Option<PinName>,
+    /// Pin of the amplifier's power, on while somebody talks, such as gpiochip0/22[,active-low].
+    #[arg(long, value_name = "PIN")]
+    amp: Option<PinName>,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
@@ -33,6 +44,7 @@ impl Run {
             socket: self.socket.path(),
             capture: self.capture,
             playback: self.playback,
+            wiring: Wiring { lamp: self.lamp, mute_switch: self.mute_switch, amp: self.amp },
         };
         let tick = live::wanted().then_some(show as fn(&Status));
         daemon::run(settings, announce, tick)?;
@@ -66,7 +78,7 @@ fn show(status: &Status) {
     let talker = status.clients.iter().find(|client| client.role == "talker").map_or("nobody", |t| t.name.as_str());
     live::show(&format!(
         "capture {} {} packets, {} to {} listeners │ playback {} {talker} talks, {}",
-        live::meter(capture.device.level_dbfs),
+        if capture.muted { "muted".to_owned() } else { live::meter(capture.device.level_dbfs) },
         capture.metrics.frames_received,
         live::latency(capture.metrics.average_latency_ms),
         count("listener"),

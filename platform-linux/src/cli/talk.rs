@@ -7,6 +7,7 @@ use crate::pcm::Uri;
 use crate::rt;
 use crate::socket::Sent;
 use clap::Args;
+use soundpost_core::board::Muted;
 use soundpost_core::config::{Content, Direction};
 use soundpost_core::wire::{Hello, Kind, Role};
 use std::time::Duration;
@@ -34,7 +35,7 @@ impl Talk {
             let mut connection = Connection::open(&self.socket.path(), &hello).await?;
             let _ = rt::prepare();
             let stream = self.stream.stream(Direction::Playback, Content::Program);
-            let mut side = CaptureSide::start(&self.input, stream)?;
+            let mut side = CaptureSide::start(&self.input, stream, Muted(false))?;
             eprintln!("talking: {}", side.opened);
             let (sent, dropped) = send(&mut connection, &mut side).await?;
             live::end();

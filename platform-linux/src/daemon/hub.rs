@@ -1,12 +1,15 @@
 //! Who is connected, who talks, and who gets which packet.
 
 use super::Settings;
-use super::status::{ClientStatus, Status};
+use super::status::{BoardStatus, ClientStatus, Status};
+use crate::board::{Amp, Panel};
 use crate::direction::{CaptureSide, PlaybackSide, Rejected, State};
+use crate::gpio::Edges;
 use crate::rt::{Bell, Grants, now};
 use crate::socket::{self, Sent};
+use soundpost_core::board::Muted;
 use soundpost_core::capacity::CLIENTS_MAX;
-use soundpost_core::config::Stream;
+use soundpost_core::config::{BOARD, Stream};
 use soundpost_core::meter::AudioMetrics;
 use soundpost_core::time::Instant;
 use soundpost_core::wire::{ErrorCode, Header, Kind, Role, Welcome};
@@ -39,8 +42,14 @@ pub(super) struct Hub {
     settings: Settings,
     grants: Grants,
     started: Instant,
+    // Dropped in this order: the amplifier goes off while playback still makes silence for it, and the lamp goes
+    // dark when nothing captures any more.
+    amp: RefCell<Option<Amp>>,
     capture: RefCell<CaptureSide>,
     playback: RefCell<PlaybackSide>,
+    panel: RefCell<Option<Panel>>,
+    /// Somebody began or ceased to talk: the amplifier wants to know.
+    pin_news: Notify,
     /// What listeners got.
     sent: RefCell<AudioMetrics>,
     clients: RefCell<BTreeMap<u32, Client>>,
@@ -52,13 +61,22 @@ pub(super) struct Hub {
 }
 
 impl Hub {
-    pub(super) fn new(settings: Settings, capture: CaptureSide, playback: PlaybackSide, grants: Grants) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        capture: CaptureSide,
+        playback: PlaybackSide,
+        grants: Grants,
+        (panel, amp): (Option<Panel>, Option<Amp>),
+    ) -> Self {
         Self {
             settings,
             grants,
             started: now(),
+            amp: RefCell::new(amp),
             capture: RefCell::new(capture),
             playback: RefCell::new(playback),
+            panel: RefCell::new(panel),
+            pin_news: Notify::new(),
             sent: RefCell::default(),
             clients: RefCell::default(),
             antechamber: Rc::default(),
@@ -82,6 +100,42 @@ impl Hub {
 
     pub(super) fn playback_state(&self) -> State {
         self.playback.borrow().state()
+    }
+
+    /// Whether there is anything on pins.
+    pub(super) fn has_pins(&self) -> bool {
+        self.panel.borrow().is_some() || self.amp.borrow().is_some()
+    }
+
+    /// News of the switch's edges.
+    pub(super) fn switch_edges(&self) -> Option<Edges> {
+        self.panel.borrow().as_ref().and_then(Panel::edges)
+    }
+
+    /// Waits until the pins have to be looked at before their time.
+    pub(super) async fn pins_wanted(&self) {
+        self.pin_news.notified().await;
+    }
+
+    /// Reads the switch, and sees to microphone, lamp and amplifier; returns when to do so again at the latest.
+    pub(super) fn tend_pins(&self) -> Instant {
+        let again = self.panel.borrow_mut().as_mut().map(Panel::read_switch);
+        self.guard_microphone();
+        let time = now();
+        if let Some(amp) = self.amp.borrow_mut().as_mut() {
+            let mut playback = self.playback.borrow_mut();
+            let busy = self.talker.get().is_some() || playback.report().playing;
+            amp.tend(time, busy && playback.state() == State::Running);
+        }
+        again.unwrap_or_else(|| time.plus(BOARD.look_pause))
+    }
+
+    /// Mutes, unmutes and lights, as far as that can be done now.
+    pub(super) fn guard_microphone(&self) {
+        if let Some(panel) = self.panel.borrow_mut().as_mut() {
+            // No message of the protocol mutes yet: only the switch does.
+            panel.guard(Muted(false), &mut self.capture.borrow_mut());
+        }
     }
 
     /// A place for a client that has not introduced itself yet; free again when it is dropped. `None` when
@@ -110,6 +164,7 @@ impl Hub {
         self.next_id.set(id.wrapping_add(1).max(1));
         if client.role == Role::Talker {
             self.talker.set(Some(id));
+            self.pin_news.notify_one();
         }
         tracing::info!(
             "{} {id} joined: {:?}, process {}, user {}",
@@ -139,6 +194,7 @@ impl Hub {
     pub(super) fn part(&self, id: u32, dropped: bool) {
         if self.talker.get() == Some(id) {
             self.talker.set(None);
+            self.pin_news.notify_one();
         }
         let Some(client) = self.clients.borrow_mut().remove(&id) else { return };
         if dropped {
@@ -231,6 +287,12 @@ impl Hub {
         let clients = clients.iter().map(|(id, client)| ClientStatus::of(*id, client, time)).collect();
         let mut capture = self.capture.borrow_mut();
         let mut playback = self.playback.borrow_mut();
+        let (panel, amp) = (self.panel.borrow(), self.amp.borrow());
+        let board = BoardStatus {
+            lamp: panel.as_ref().and_then(Panel::lamp).map(str::to_owned),
+            mute_switch: panel.as_ref().and_then(Panel::switch).map(str::to_owned),
+            amp: amp.as_ref().map(|amp| amp.shown().to_owned()),
+        };
         Status::gather(&super::status::Sources {
             settings: &self.settings,
             grants: self.grants,
@@ -240,6 +302,8 @@ impl Hub {
             sent: *self.sent.borrow(),
             playback: (&playback.opened.clone(), playback.state(), playback.report(), playback.pool()),
             talker_drops: self.talker_drops.get(),
+            told_to_mute: panel.as_ref().is_some_and(|panel| panel.told().0),
+            board,
             clients,
         })
     }

@@ -8,7 +8,9 @@ mod clients;
 mod hub;
 pub mod status;
 
+use crate::board::{self, Amp, Parts, Wiring};
 use crate::direction::{CaptureSide, PlaybackSide, StartError, State};
+use crate::gpio::{Edges, GpioError};
 use crate::pcm::Uri;
 use crate::rt::{self, Ear};
 use crate::socket::{BindError, PublicSocket};
@@ -34,6 +36,8 @@ pub struct Settings {
     pub talk: Stream,
     /// The public socket.
     pub socket: PathBuf,
+    /// What is on the board's pins.
+    pub wiring: Wiring,
 }
 
 /// Why the daemon did not start.
@@ -52,6 +56,9 @@ pub enum RunError {
         /// What is wrong.
         source: StartError,
     },
+    /// A pin.
+    #[error(transparent)]
+    Pin(#[from] GpioError),
     /// The runtime.
     #[error("cannot start the I/O side: {0}")]
     System(#[from] std::io::Error),
@@ -72,18 +79,21 @@ pub fn run(
     let _inside = runtime.enter();
     // The socket first: a second daemon must not touch the devices of the one that runs.
     let socket = PublicSocket::bind(&settings.socket)?;
+    // The pins before the microphone: one whose lamp or switch is missing is not opened at all.
+    let (panel, gate) = Parts::open(&settings.wiring)?.split();
     let grants = rt::prepare();
     let failed = |direction, uri: &Uri| {
         let uri = uri.clone();
         move |source| RunError::Start { direction, uri, source }
     };
-    let capture =
-        CaptureSide::start(&settings.capture, settings.stream).map_err(failed("capture", &settings.capture))?;
+    let capture = CaptureSide::start(&settings.capture, settings.stream, settings.wiring.begins_muted())
+        .map_err(failed("capture", &settings.capture))?;
     let playback =
         PlaybackSide::start(&settings.playback, Channels::Stereo).map_err(failed("playback", &settings.playback))?;
     tracing::debug!("capture: {}", capture.opened);
     tracing::debug!("playback: {}", playback.opened);
-    let hub = Rc::new(Hub::new(settings, capture, playback, grants));
+    let amp = gate.map(|gate| Amp::start(gate, playback.hush.clone())).transpose()?;
+    let hub = Rc::new(Hub::new(settings, capture, playback, grants, (panel, amp)));
     on_ready(&hub.status());
     LocalSet::new().block_on(&runtime, serve(hub, socket, on_tick))?;
     Ok(())
@@ -95,6 +105,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     let mut terminate = signal(SignalKind::terminate())?;
     let packets = tokio::task::spawn_local(hand_on_packets(Rc::clone(&hub), hub.capture_bell().ear()?));
     let states = tokio::task::spawn_local(watch_playback(Rc::clone(&hub), hub.playback_bell().ear()?));
+    let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
         tokio::select! {
@@ -117,6 +128,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     }
     packets.abort();
     states.abort();
+    pins.inspect(tokio::task::JoinHandle::abort);
     hub.close_all();
     tracing::info!("stopped");
     Ok(())
@@ -129,10 +141,35 @@ async fn hand_on_packets(hub: Rc<Hub>, ear: Ear) {
         // The state first: what was captured before the end is in the ring by then.
         let state = hub.capture_state();
         hub.hand_on_packets();
+        hub.guard_microphone();
         if state == State::Ended && shown != state {
             hub.dismiss_listeners();
         }
         report_change("capture", &mut shown, state);
+    }
+}
+
+/// Looks at the pins when the switch has an edge, when the hub has news, and now and then.
+async fn tend_pins(hub: Rc<Hub>) {
+    let mut edges = hub.switch_edges();
+    loop {
+        let again = tokio::time::sleep(board::until(hub.tend_pins()));
+        tokio::select! {
+            edge = next_edge(edges.as_ref()) => if let Err(error) = edge {
+                tracing::warn!("the mute switch tells no edges any more, so it is looked at now and then: {error}");
+                edges = None;
+            },
+            () = hub.pins_wanted() => {}
+            () = again => {}
+        }
+    }
+}
+
+/// The next edge of a switch that has edges; of another one there is none.
+async fn next_edge(edges: Option<&Edges>) -> std::io::Result<()> {
+    match edges {
+        Some(edges) => edges.next().await,
+        None => std::future::pending().await,
     }
 }
 

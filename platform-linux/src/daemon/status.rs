@@ -33,8 +33,21 @@ pub struct Status {
     pub capture: CaptureStatus,
     /// Talker → sound card.
     pub playback: PlaybackStatus,
+    /// What is on the board's pins.
+    pub board: BoardStatus,
     /// Who is connected.
     pub clients: Vec<ClientStatus>,
+}
+
+/// Lamp, switch and amplifier; `None` for what there is not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BoardStatus {
+    /// `lit`, `dark` or `failed`.
+    pub lamp: Option<String>,
+    /// `muted`, `live` or `failed`, which mutes, too.
+    pub mute_switch: Option<String>,
+    /// `on`, `off` or `failed`.
+    pub amp: Option<String>,
 }
 
 /// A device and how it does.
@@ -115,6 +128,8 @@ pub struct CaptureStatus {
     pub dropped_ring_full: u64,
     /// Frames that fell into a gap of the device.
     pub gap_frames: u64,
+    /// Whether the microphone is muted.
+    pub muted: bool,
     /// Frames not sent because of mute.
     pub muted_frames: u64,
     /// Frames that the encoder refused.
@@ -189,6 +204,9 @@ pub(super) struct Sources<'a> {
     pub(super) sent: AudioMetrics,
     pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
     pub(super) talker_drops: u64,
+    /// Capture was told to mute, whether it has taken that yet or not.
+    pub(super) told_to_mute: bool,
+    pub(super) board: BoardStatus,
     pub(super) clients: Vec<ClientStatus>,
 }
 
@@ -204,6 +222,7 @@ impl Status {
             memory_locked: from.grants.memory_locked,
             capture: CaptureStatus::gather(from),
             playback: PlaybackStatus::gather(from),
+            board: from.board.clone(),
             clients: from.clients.clone(),
         }
     }
@@ -233,6 +252,7 @@ impl CaptureStatus {
             dropped_no_slot: report.no_slot,
             dropped_ring_full: report.ring_full,
             gap_frames: report.gap_frames,
+            muted: from.told_to_mute || report.is_muted,
             muted_frames: report.muted,
             encode_errors: report.encode_errors,
             pool: PoolStatus::of(*pool),
@@ -283,7 +303,7 @@ impl DeviceStatus {
     fn of(uri: &str, opened: &Opened, state: &State, level: Level, xruns: u64) -> Self {
         let (state, reason) = match state {
             State::Running => ("running", None),
-            State::Lost(why) => ("lost", Some(why.clone())),
+            State::Lost(why) => ("lost", Some(why.to_string())),
             State::Ended => ("ended", None),
         };
         Self {
@@ -352,7 +372,7 @@ impl fmt::Display for Status {
         writeln!(f, "soundpost {} · process {} · up {:.0} s", self.version, self.pid, self.uptime_s)?;
         writeln!(f, "  socket     {}", self.socket)?;
         writeln!(f, "  real-time  {}, memory locked {}", yes_no(self.realtime), yes_no(self.memory_locked))?;
-        writeln!(f, "capture")?;
+        writeln!(f, "capture{}", if capture.muted { " (muted)" } else { "" })?;
         write!(f, "{}", capture.device)?;
         writeln!(
             f,
@@ -372,6 +392,7 @@ impl fmt::Display for Status {
         )?;
         writeln!(f, "playback{}", if playback.playing { "" } else { " (idle)" })?;
         write!(f, "{playback}")?;
+        write!(f, "{}", self.board)?;
         writeln!(f, "clients    {}", self.clients.len())?;
         for client in &self.clients {
             let pid = client.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
@@ -382,6 +403,15 @@ impl fmt::Display for Status {
             )?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for BoardStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("lamp", &self.lamp), ("mute switch", &self.mute_switch), ("amplifier", &self.amp)];
+        let there = parts.into_iter().filter_map(|(name, state)| Some(format!("{name} {}", state.as_ref()?)));
+        let there: Vec<_> = there.collect();
+        if there.is_empty() { Ok(()) } else { writeln!(f, "board      {}", there.join(" · ")) }
     }
 }
 

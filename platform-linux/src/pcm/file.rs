@@ -64,7 +64,15 @@ fn load(path: &Path) -> Result<(Channels, Vec<i16>, &'static str), String> {
         return Err(format!("it has {} MB; allowed: up to {} MB", size >> 20, BYTES_MAX >> 20));
     }
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    let mut reader = WavReader::new(bytes.as_slice()).map_err(|error| match error {
+    parse_wav(&bytes, &path.display().to_string())
+}
+
+/// Reads the bytes of a file, or says what is wrong with them. The name is for the person who has to mend it.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn parse_wav(bytes: &[u8], name: &str) -> Result<(Channels, Vec<i16>, &'static str), String> {
+    let mut reader = WavReader::new(bytes).map_err(|error| match error {
         // Memory has no other trouble than ending too early.
         hound::Error::IoError(_) => "it is cut short: the WAV header is incomplete".to_owned(),
         hound::Error::FormatError(what) => format!("it is not a WAV file that can be read: {what}"),
@@ -76,7 +84,6 @@ fn load(path: &Path) -> Result<(Channels, Vec<i16>, &'static str), String> {
     let spec = reader.spec();
     let channels = Channels::from_count(u32::from(spec.channels)).map_err(|error| error.to_string())?;
     if spec.sample_rate != SAMPLE_RATE_HZ {
-        let name = path.display();
         return Err(format!(
             "it runs at {} Hz; allowed: 48000 Hz (convert it: sox {name} -r 48000 out.wav)",
             spec.sample_rate

@@ -15,6 +15,7 @@ mod pace;
 mod tone;
 mod uri;
 
+pub use file::parse_wav;
 pub use uri::{Uri, UriError};
 
 use soundpost_core::config::Channels;

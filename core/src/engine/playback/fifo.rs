@@ -3,6 +3,7 @@
 use crate::capacity::FRAME_VALUES_MAX;
 use crate::config::Channels;
 use crate::signal;
+use core::ops::Range;
 
 const ROOM: usize = 2 * FRAME_VALUES_MAX;
 
@@ -36,7 +37,7 @@ impl Fifo {
     /// Lets `make` write up to `values` values at the end and say how many it wrote. Writes nothing if there
     /// is no room for all of them.
     pub(super) fn push_with(&mut self, values: usize, make: impl FnOnce(&mut [i16]) -> usize) -> usize {
-        self.values.copy_within(self.start..self.end, 0);
+        self.move_down(self.start..self.end, 0);
         self.end = self.len();
         self.start = 0;
         let room = self.values.get_mut(self.end..self.end.saturating_add(values));
@@ -70,7 +71,7 @@ impl Fifo {
             return;
         }
         // Drop the part of the new sound that the cross-fade already played.
-        self.values.copy_within(from.saturating_add(old)..end, from);
+        self.move_down(from.saturating_add(old)..end, from);
         self.end = end.saturating_sub(old);
     }
 
@@ -78,7 +79,7 @@ impl Fifo {
     pub(super) fn drop_head(&mut self, new: usize, values: usize) -> usize {
         let from = self.end.saturating_sub(new).max(self.start);
         let dropped = values.min(self.end.saturating_sub(from));
-        self.values.copy_within(from.saturating_add(dropped)..self.end, from);
+        self.move_down(from.saturating_add(dropped)..self.end, from);
         self.end = self.end.saturating_sub(dropped);
         dropped
     }
@@ -94,6 +95,16 @@ impl Fifo {
         second.copy_from_slice(first);
         self.start = self.start.saturating_add(values);
         true
+    }
+
+    /// Moves the values of `range` to where `to` says, which is not after them; nothing if that is no such range.
+    /// (`copy_within` panics then, and that it never comes to that is more than a compiler sees.)
+    fn move_down(&mut self, range: Range<usize>, to: usize) {
+        let by = range.start.saturating_sub(to);
+        let both = self.values.get_mut(to..range.end).unwrap_or(&mut []);
+        if by <= both.len() {
+            both.copy_within(by.., 0);
+        }
     }
 
     /// Takes sound out; silence where there is none.

@@ -1,0 +1,4 @@
+//! See `soundpost_fuzz::wire_parse`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| soundpost_fuzz::wire_parse(data));

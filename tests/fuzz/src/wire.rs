@@ -1,0 +1,65 @@
+//! Bytes that claim to be messages.
+
+use soundpost_core::wire::{self, Fault, Frame, HEADER_LEN, Hello, Kind, Welcome, WireError};
+
+/// Any bytes: what parses is written as it was read, and a message cut short is never taken for something else.
+pub fn wire_parse(data: &[u8]) {
+    let whole = wire::parse(data);
+    match whole {
+        Ok((header, payload, rest)) => {
+            assert_eq!(HEADER_LEN + payload.len() + rest.len(), data.len());
+            let mut expected = data[..HEADER_LEN].to_vec();
+            // Reserved: written as zeros, read as anything.
+            expected[6..8].fill(0);
+            let written = header.emit();
+            assert_eq!(written[..], expected);
+            let again = [&written[..], payload].concat();
+            assert_eq!(wire::parse(&again), Ok((header, payload, &[][..])));
+            if header.kind == Kind::Packet {
+                let mut frame = Frame::EMPTY;
+                assert_eq!(frame.fill(header, payload), Ok(()));
+                assert_eq!(frame.payload(), payload);
+            }
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    let end = whole.map_or(data.len(), |(_, _, rest)| data.len() - rest.len());
+    for cut in (0..end).take(HEADER_LEN + 2).chain(end.checked_sub(1)) {
+        match (wire::parse(&data[..cut]), whole) {
+            (Err(WireError::Incomplete { needed }), Ok(_)) => assert!(needed > cut && needed <= end),
+            (Err(WireError::Incomplete { needed }), Err(_)) => assert!(needed > cut),
+            (early, late) => assert_eq!(early.err(), late.err(), "decided too early, at {cut}"),
+        }
+    }
+}
+
+/// The payloads of greetings, welcomes and refusals: the same promises, and every room is large enough or refused.
+pub fn wire_control(data: &[u8]) {
+    let mut room = [0xa5; 1024];
+    let (room_for, data) = data.split_first().map_or((0, data), |(size, rest)| (usize::from(*size) * 4, rest));
+    if let Ok(hello) = Hello::parse(data) {
+        match hello.emit(&mut room[..room_for]) {
+            Ok(length) => {
+                assert_eq!(Hello::parse(&room[..length]), Ok(hello));
+                assert_eq!(room[..2], data[..2]);
+                assert_eq!(room[4..length], data[4..]);
+            }
+            Err(error) => assert_eq!(error, WireError::Length { got: data.len(), min: 4, max: room_for }),
+        }
+    }
+    if let Ok(welcome) = Welcome::parse(data) {
+        assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
+    }
+    if let Ok(fault) = Fault::parse(data) {
+        room.fill(0xa5);
+        let length = fault.emit(&mut room[..room_for]);
+        assert!(length <= room_for && room[length..].iter().all(|byte| *byte == 0xa5));
+        if room_for >= 2 {
+            let cut = Fault::parse(&room[..length]).expect("what was written can be read");
+            assert_eq!(cut.code, fault.code);
+            assert!(fault.text.starts_with(cut.text));
+            assert!(fault.text.len() + 2 > room_for || cut.text == fault.text, "cut without need");
+            assert!(cut.text.len() + 6 > room_for || cut.text == fault.text, "cut more than a character needs");
+        }
+    }
+}

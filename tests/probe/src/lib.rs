@@ -1,0 +1,170 @@
+//! Every real-time entry of the core, around devices that the compiler cannot see into.
+//!
+//! `cargo xtask prove` builds this for the host and two microcontrollers, whole-program optimised, and reads the
+//! object file: from an `entry_` no path may lead to a panic, nothing outside may be called but `world_` and what
+//! every compiler's runtime has, and stack, code and memory are compared with a table. It is never run.
+//!
+//! A new real-time entry of the core gets a function here, named `entry_` and what it does.
+#![no_std]
+
+mod sizes;
+mod world;
+
+use core::panic::PanicInfo;
+use soundpost_core::capacity::{CAPTURE_SLOTS, PLAYBACK_SLOTS};
+use soundpost_core::codec::opus_samples;
+use soundpost_core::cycle::{CaptureRig, PlaybackRig};
+use soundpost_core::engine::capture::{Capture, Command};
+use soundpost_core::engine::playback::Playback;
+use soundpost_core::jitter::Arrival;
+use soundpost_core::latest::{Publisher, Reader};
+use soundpost_core::meter::{CaptureReport, PlaybackReport};
+use soundpost_core::pool::{Pool, Shared};
+use soundpost_core::time::Instant;
+use soundpost_core::wire::{self, Fault, Frame, Header, Hello, Kind, Welcome};
+use world::{Card, Codec, Ticks};
+
+type Microphone = CaptureRig<'static, 'static, Card, Ticks, Codec, CAPTURE_SLOTS>;
+type Speaker = PlaybackRig<'static, 'static, Card, Ticks, Codec, PLAYBACK_SLOTS>;
+type Packet = Shared<'static, Frame, PLAYBACK_SLOTS>;
+
+unsafe extern "C" {
+    /// Called by a panic and by nothing else.
+    safe fn world_panicked() -> !;
+}
+
+#[panic_handler]
+fn on_panic(_: &PanicInfo<'_>) -> ! {
+    world_panicked()
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_turn(rig: &mut Microphone) -> bool {
+    rig.turn().is_ok()
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_replace_device(rig: &mut Microphone) {
+    rig.replace_device(Card);
+}
+
+#[unsafe(no_mangle)]
+fn entry_playback_turn(rig: &mut Speaker) -> bool {
+    rig.turn().is_ok()
+}
+
+#[unsafe(no_mangle)]
+fn entry_playback_replace_device(rig: &mut Speaker) {
+    rig.replace_device(Card);
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_feed(engine: &mut Capture<Codec>, first: Instant, pcm: &[i16]) -> usize {
+    engine.feed(first, pcm)
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_encode(engine: &mut Capture<Codec>, out: &mut Frame) -> bool {
+    engine.encode(out) == soundpost_core::engine::capture::Outcome::Coded
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_on_gap(engine: &mut Capture<Codec>, since: Instant, lost: u64) -> u64 {
+    engine.on_gap(since, lost)
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_fill_up(engine: &mut Capture<Codec>, edge: Instant) {
+    engine.fill_up(edge);
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_apply(engine: &mut Capture<Codec>, command: &Command) {
+    engine.apply(*command);
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_pass_over(engine: &mut Capture<Codec>) {
+    engine.skip();
+    engine.mute();
+    engine.on_xrun();
+    engine.on_ring_full();
+}
+
+#[unsafe(no_mangle)]
+fn entry_playback_accept(engine: &mut Playback<Codec, Packet>, arrival: Arrival<Packet>) -> bool {
+    engine.accept(arrival).is_ok()
+}
+
+#[unsafe(no_mangle)]
+fn entry_playback_render(engine: &mut Playback<Codec, Packet>, now: Instant, queued: u32, out: &mut [i16]) {
+    engine.render(now, queued, out);
+}
+
+#[unsafe(no_mangle)]
+fn entry_playback_restart(engine: &mut Playback<Codec, Packet>) {
+    engine.restart();
+    engine.on_xrun();
+}
+
+#[unsafe(no_mangle)]
+fn entry_opus_samples(packet: &[u8]) -> u32 {
+    opus_samples(packet).unwrap_or(0)
+}
+
+/// The way in: bytes of a socket to a slot.
+#[unsafe(no_mangle)]
+fn entry_wire_parse(bytes: &[u8], frame: &mut Frame) -> usize {
+    match wire::parse(bytes) {
+        Ok((header, payload, rest)) => frame.fill(header, payload).map_or(0, |()| rest.len()),
+        Err(_) => 0,
+    }
+}
+
+#[unsafe(no_mangle)]
+fn entry_wire_emit(kind: Kind, payload: &[u8], out: &mut [u8]) -> usize {
+    wire::emit(kind, payload, out).unwrap_or(0)
+}
+
+#[unsafe(no_mangle)]
+fn entry_wire_header(header: &Header, out: &mut [u8; wire::HEADER_LEN]) {
+    *out = header.emit();
+}
+
+#[unsafe(no_mangle)]
+fn entry_wire_hello(bytes: &[u8], out: &mut [u8]) -> usize {
+    Hello::parse(bytes).and_then(|hello| hello.emit(out)).unwrap_or(0)
+}
+
+#[unsafe(no_mangle)]
+fn entry_wire_welcome(bytes: &[u8], out: &mut [u8; 16]) -> bool {
+    Welcome::parse(bytes).map(|welcome| *out = welcome.emit()).is_ok()
+}
+
+#[unsafe(no_mangle)]
+fn entry_wire_fault(bytes: &[u8], out: &mut [u8]) -> usize {
+    Fault::parse(bytes).map_or(0, |fault| fault.emit(out))
+}
+
+/// A slot's whole life: lent, written, shared, read, and back.
+#[unsafe(no_mangle)]
+fn entry_pool(pool: &Pool<Frame, CAPTURE_SLOTS>, header: &Header) -> usize {
+    let Ok(mut slot) = pool.claim() else {
+        return pool.stats().misses as usize;
+    };
+    slot.with_mut(|frame| frame.header = *header);
+    let one = slot.share();
+    let other = one.clone();
+    drop(one);
+    other.with(|frame| frame.payload().len())
+}
+
+#[unsafe(no_mangle)]
+fn entry_latest_publish(cell: &mut Publisher<'_, PlaybackReport>, report: &PlaybackReport) {
+    cell.publish(*report);
+}
+
+#[unsafe(no_mangle)]
+fn entry_latest_read(cell: &mut Reader<'_, CaptureReport>, into: &mut CaptureReport) {
+    *into = cell.read();
+}
