@@ -64,12 +64,15 @@ pub(super) fn miri() -> Result<String, Trouble> {
     }
     let mut test = Command::new("rustup");
     test.args(["run", "nightly", "cargo", "miri", "test", "-p", "soundpost-core", "--lib", "--target-dir"]);
-    test.arg(target_dir()?.join("miri-tests")).args(["--", "pool::", "latest::", "notice::", "sync::"]);
+    test.arg(target_dir()?.join("miri-tests"))
+        .args(["--", "sync::", "pool::", "latest::", "notice::", "wire::", "cycle::"]);
     in_workspace(&mut test);
     let said = captured(test)?;
     let names = passed(&said);
-    let missing: Vec<&str> =
-        ["pool::", "latest::"].into_iter().filter(|part| !names.iter().any(|name| name.starts_with(part))).collect();
+    let missing: Vec<&str> = ["pool::", "latest::", "notice::", "cycle::"]
+        .into_iter()
+        .filter(|part| !names.iter().any(|name| name.starts_with(part)))
+        .collect();
     if !missing.is_empty() {
         return Err(Trouble::Broken(format!("miri ran no test of {}", missing.join(", "))));
     }
