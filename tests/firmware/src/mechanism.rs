@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use critical_section::Mutex;
 use soundpost_core::config::{Channels, FrameLen};
 use soundpost_core::latest::{Latest, Publisher};
-use soundpost_core::pool::{Exhausted, Pool, PoolStats};
+use soundpost_core::pool::{Exhausted, Pool, PoolStats, Shared};
 use soundpost_core::wire::{
     self, ErrorCode, Fault, Frame, HEADER_LEN, Header, Hello, Kind, Role, VERSION, Welcome, WireError,
 };
@@ -70,9 +70,27 @@ fn count(counter: &AtomicU32) -> u32 {
     next
 }
 
+/// What the interrupt keeps from one time to the next, and the mark in it. A handler that left everything as it was
+/// could not disturb the program, however badly slots were counted.
+static KEPT: Mutex<RefCell<Option<Kept>>> = Mutex::new(RefCell::new(None));
+type Kept = (Shared<'static, [u32; 8], 3>, u32);
+
+/// Gives back what the interrupt keeps, or claims a slot for it to keep.
+fn keep_or_give_back(mark: u32) {
+    let kept = critical_section::with(|token| KEPT.borrow_ref_mut(token).take());
+    if let Some((slot, mark)) = kept {
+        assert_eq!(slot.with(|slot| *slot), [mark; 8], "somebody else wrote");
+    } else if let Ok(mut slot) = SHARED_POOL.claim() {
+        slot.with_mut(|slot| slot.fill(mark));
+        count(&SERVED);
+        critical_section::with(|token| KEPT.borrow_ref_mut(token).replace((slot.share(), mark)));
+    }
+}
+
 pub(crate) fn an_interrupt_and_the_program_never_hold_the_same_slot() {
     let on_tick = || {
         let mark = count(&TICKS) | 1 << 31;
+        keep_or_give_back(mark);
         if use_slot(mark) {
             count(&SERVED);
         }
@@ -84,10 +102,13 @@ pub(crate) fn an_interrupt_and_the_program_never_hold_the_same_slot() {
         }
     });
     let (ticks, served) = (TICKS.load(Relaxed), SERVED.load(Relaxed));
-    assert_eq!(served, ticks, "there is a slot for each");
+    assert_eq!(served, ticks + ticks.div_ceil(2), "there is a slot for each");
+    if ticks % 2 == 1 {
+        keep_or_give_back(0);
+    }
     let stats = SHARED_POOL.stats();
     assert_eq!((stats.in_use, stats.hits, stats.misses), (0, used + served, 0));
-    assert_eq!(stats.high_water, 2, "an interrupt came while the program held a slot");
+    assert_eq!(stats.high_water, 3, "an interrupt came while the program held a slot");
 }
 
 type Value = [u32; 16];

@@ -4,7 +4,7 @@
 //! firmware said through semihosting that all went well, and with 1 otherwise or when it does not end.
 
 use defmt_decoder::{DecodeError, StreamDecoder, Table};
-use std::io::Read;
+use std::io::{Error, ErrorKind, Read};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -41,18 +41,34 @@ fn run(board: &str, firmware: &str) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("the firmware failed ({status})")) }
 }
 
-/// Starts the emulator. It counts instructions as time, a nanosecond each, so that a run is the same each time.
+/// Starts the emulator. It counts instructions as time, a nanosecond each, so that a run is the same each time, and
+/// translates them one by one: else an interrupt comes only at the end of a block of them, and seldom between the
+/// reading and the writing of a word.
 fn emulate(board: &str, firmware: &str) -> Result<Child, String> {
     let mut command = Command::new("qemu-system-arm");
     command.args(["-M", board, "-display", "none", "-serial", "none", "-monitor", "none", "-icount", "shift=0"]);
+    command.args(one_by_one()?);
     command.args(["-chardev", "stdio,id=log", "-semihosting-config", "enable=on,target=native,chardev=log"]);
     command.args(["-kernel", firmware]).stdin(Stdio::null()).stdout(Stdio::piped());
-    command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
+    command.spawn().map_err(|error| cannot_start(&error))
+}
+
+fn cannot_start(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => {
             "qemu-system-arm is missing; on Debian and its relatives it is in the package qemu-system-arm".to_owned()
         }
         _ => format!("cannot start qemu-system-arm: {error}"),
-    })
+    }
+}
+
+/// How this emulator is told to translate one instruction at a time: that changed with version 8.1.
+fn one_by_one() -> Result<&'static [&'static str], String> {
+    let printed = Command::new("qemu-system-arm").arg("--version").output().map_err(|error| cannot_start(&error))?;
+    let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+    let mut numbers = printed.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<u32>().ok());
+    let version = numbers.next().zip(numbers.next()).ok_or("qemu-system-arm does not say its version")?;
+    Ok(if version < (8, 1) { &["-singlestep"] } else { &["-accel", "tcg,one-insn-per-tb=on"] })
 }
 
 /// Prints what the firmware says until it ends.
