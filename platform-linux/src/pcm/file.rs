@@ -40,13 +40,11 @@ impl WavIn {
             return Err(fault("it holds no sound".to_owned()));
         }
         let seconds = values.len() as f64 / channels.count() as f64 / f64::from(SAMPLE_RATE_HZ);
-        let opened = Opened {
-            description: format!("{} ({seconds:.1} s{})", path.display(), if repeat { ", looped" } else { "" }),
+        let opened = options.opened(
+            format!("{} ({seconds:.1} s{})", path.display(), if repeat { ", looped" } else { "" }),
             channels,
             format,
-            period_samples: options.period_samples,
-            buffer_samples: options.period_samples * options.buffer_periods,
-        };
+        );
         let period = options.period_samples as usize;
         Ok((Self { values, at: 0, channels, repeat, period, pacer: Pacer::new(options) }, opened))
     }
@@ -173,13 +171,7 @@ impl WavOut {
         };
         let writer = WavWriter::create(path, spec)
             .map_err(|error| OpenError::File { path: path.to_owned(), what: format!("cannot write it: {error}") })?;
-        let opened = Opened {
-            description: format!("recording to {}", path.display()),
-            channels: options.channels,
-            format: "S16",
-            period_samples: options.period_samples,
-            buffer_samples: options.period_samples * options.buffer_periods,
-        };
+        let opened = options.opened(format!("recording to {}", path.display()), options.channels, "S16");
         let queue = Queue::new(options);
         Ok((Self { writer: Some(writer), channels: options.channels, queue, since_flush: 0, room: VALUES_MAX }, opened))
     }

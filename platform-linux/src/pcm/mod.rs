@@ -37,6 +37,19 @@ pub struct Options {
     pub deadline: Duration,
 }
 
+impl Options {
+    /// What is opened of a device without hardware: it takes the periods that it is asked for.
+    fn opened(self, description: String, channels: Channels, format: &'static str) -> Opened {
+        Opened {
+            description,
+            channels,
+            format,
+            period_samples: self.period_samples,
+            buffer_samples: self.period_samples * self.buffer_periods,
+        }
+    }
+}
+
 /// What was opened.
 #[derive(Clone, Debug)]
 pub struct Opened {

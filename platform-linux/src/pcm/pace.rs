@@ -125,13 +125,7 @@ pub struct NullOut {
 
 impl NullOut {
     pub(super) fn open(options: Options) -> (Self, Opened) {
-        let opened = Opened {
-            description: "nowhere, in real time".to_owned(),
-            channels: options.channels,
-            format: "S16",
-            period_samples: options.period_samples,
-            buffer_samples: options.period_samples * options.buffer_periods,
-        };
+        let opened = options.opened("nowhere, in real time".to_owned(), options.channels, "S16");
         (Self { queue: Queue::new(options), channels: options.channels }, opened)
     }
 }

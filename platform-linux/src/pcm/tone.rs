@@ -39,13 +39,7 @@ impl Tone {
     }
 
     fn playing(table: Vec<i16>, description: String, options: Options) -> (Self, Opened) {
-        let opened = Opened {
-            description,
-            channels: options.channels,
-            format: "S16",
-            period_samples: options.period_samples,
-            buffer_samples: options.period_samples * options.buffer_periods,
-        };
+        let opened = options.opened(description, options.channels, "S16");
         let pacer = Pacer::new(options);
         (Self { table, at: 0, channels: options.channels, period: options.period_samples as usize, pacer }, opened)
     }
