@@ -8,6 +8,7 @@ pub fn wire_parse(data: &[u8]) {
     match whole {
         Ok((header, payload, rest)) => {
             assert_eq!(HEADER_LEN + payload.len() + rest.len(), data.len());
+            assert!(fits(header.kind, payload.len()), "{header:?} is longer than its kind may be");
             let mut expected = data[..HEADER_LEN].to_vec();
             // Reserved: written as zeros, read as anything.
             expected[6..8].fill(0);
@@ -23,6 +24,11 @@ pub fn wire_parse(data: &[u8]) {
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
+    // Who waits for more must never be asked to wait for more than any message has.
+    if let (Err(WireError::Incomplete { needed }), Some([_, _, _, kind])) = (whole, data[..].first_chunk()) {
+        let kind = Kind::ALL.into_iter().find(|known| *known as u8 == *kind);
+        assert!(needed == HEADER_LEN || kind.is_some_and(|kind| fits(kind, needed - HEADER_LEN)), "{needed} bytes");
+    }
     let end = whole.map_or(data.len(), |(_, _, rest)| data.len() - rest.len());
     for cut in (0..end).take(HEADER_LEN + 2).chain(end.checked_sub(1)) {
         match (wire::parse(&data[..cut]), whole) {
@@ -31,6 +37,11 @@ pub fn wire_parse(data: &[u8]) {
             (early, late) => assert_eq!(early.err(), late.err(), "decided too early, at {cut}"),
         }
     }
+}
+
+fn fits(kind: Kind, length: usize) -> bool {
+    let (min, max) = kind.payload_bounds();
+    (min..=max).contains(&length)
 }
 
 /// The payloads of greetings, welcomes and refusals: the same promises, and every room is large enough or refused.

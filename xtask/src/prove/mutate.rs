@@ -84,7 +84,7 @@ const MUTATIONS: [Mutation; 10] = [
         file: "core/src/wire/header.rs",
         from: "u16::try_from(length).ok().filter(|_| (min..=max).contains(&length))",
         to: "u16::try_from(length).ok()",
-        says: "panicked",
+        says: "wire_parse",
     },
     Mutation {
         promise: "loom",
