@@ -57,6 +57,9 @@ pub const CLIENT_NAME_MAX: usize = 64;
 /// twice as much and counts its own overhead, so that about 15 packets of 20 ms fit.
 pub const LISTENER_QUEUE_BYTES: usize = 8 * 1024;
 
+/// The most restarts of a worker that are remembered, and so the most that its budget can be.
+pub const RESTARTS_MAX: usize = 16;
+
 /// A heapless single-producer ring keeps one place empty.
 #[must_use]
 pub const fn ring(entries: usize) -> usize {

@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | 4 crank | one turn of capture or playback; lamp, switch, amplifier | [`port`], [`cycle`], [`board`] |
 //! | 3 engines | samples to packets and back | [`codec`], [`engine`], [`jitter`] |
-//! | 2 policy | decisions | [`adapt`] |
+//! | 2 policy | decisions | [`adapt`], [`supervise`] |
 //! | 1 mechanism | memory and bytes | [`sync`], [`pool`], [`latest`], [`notice`], [`wire`] |
 //! | 0 vocabulary | words and numbers | [`time`], [`config`], [`capacity`], [`meter`], [`signal`], `fmt` |
 //!
@@ -48,6 +48,7 @@ pub mod notice;
 pub mod pool;
 pub mod port;
 pub mod signal;
+pub mod supervise;
 pub mod sync;
 pub mod time;
 pub mod wire;

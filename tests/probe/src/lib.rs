@@ -20,6 +20,7 @@ use soundpost_core::jitter::Arrival;
 use soundpost_core::latest::{Publisher, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
 use soundpost_core::pool::{Pool, Shared};
+use soundpost_core::supervise::{Action, Event, Supervisor};
 use soundpost_core::time::Instant;
 use soundpost_core::wire::{self, Fault, Frame, Header, Hello, Kind, Welcome};
 use world::{Card, Codec, Ticks};
@@ -167,4 +168,20 @@ fn entry_latest_publish(cell: &mut Publisher<'_, PlaybackReport>, report: &Playb
 #[unsafe(no_mangle)]
 fn entry_latest_read(cell: &mut Reader<'_, CaptureReport>, into: &mut CaptureReport) {
     *into = cell.read();
+}
+
+#[unsafe(no_mangle)]
+fn entry_supervise_handle(supervisor: &mut Supervisor, now: Instant, event: &Event) {
+    supervisor.handle(now, *event);
+}
+
+#[unsafe(no_mangle)]
+fn entry_supervise_deadline(supervisor: &mut Supervisor, now: Instant) -> bool {
+    supervisor.handle_deadline(now);
+    supervisor.next_deadline().is_some()
+}
+
+#[unsafe(no_mangle)]
+fn entry_supervise_poll(supervisor: &mut Supervisor, into: &mut Option<Action>) {
+    *into = supervisor.poll_action();
 }
