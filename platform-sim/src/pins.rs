@@ -76,6 +76,22 @@ impl RecorderPin {
         before || edges.iter().any(|edge| edge.at == time && edge.high)
     }
 
+    /// Whether it was high from `from` to `to`, without a break.
+    #[must_use]
+    pub fn was_high_throughout(&self, from: Instant, to: Instant) -> bool {
+        let edges = self.record.edges.borrow();
+        let mut until = None;
+        for edge in edges.iter().rev() {
+            if edge.high && edge.at <= from {
+                return until.is_none_or(|dark: Instant| dark >= to);
+            }
+            if !edge.high {
+                until = Some(edge.at);
+            }
+        }
+        false
+    }
+
     /// From now on writes fail, and change nothing; or they work again.
     pub fn set_broken(&self, broken: bool) {
         self.record.broken.set(broken);
@@ -159,6 +175,8 @@ mod tests {
         assert_eq!(pin.writes(), 3);
         let high = |us| pin.was_high(Instant::from_micros(us));
         assert_eq!([4, 5, 6, 9, 10].map(high), [false, true, true, true, false]);
+        let lit = |from, to| pin.was_high_throughout(Instant::from_micros(from), Instant::from_micros(to));
+        assert_eq!([lit(5, 9), lit(4, 6), lit(6, 10), lit(10, 11)], [true, false, false, false]);
     }
 
     #[test]

@@ -1,0 +1,50 @@
+//! The command line: words in, words out, exit code 0 (good), 1 (a promise or a wish was broken) or 2 (wrong usage).
+
+mod run;
+mod show;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  soundpost-sim list                                  what there is to run
+  soundpost-sim run wifi-busy                         ten minutes of it, in a second
+  soundpost-sim run wifi-busy --report wifi.html      and what it sounds and looks like
+  soundpost-sim run my-office.toml --seed 7           a network of your own
+  soundpost-sim swarm --minutes 2                     worlds drawn from seeds, until one breaks a promise
+  soundpost-sim replay 81521                          that world again, line by line
+  soundpost-sim shrink 81521                          the least of it that still breaks";
+
+/// A virtual device, its network and its people: what will users hear?
+#[derive(Debug, Parser)]
+#[command(name = "soundpost-sim", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run a scenario.
+    Run(run::Run),
+    /// List the scenarios that come with the program.
+    List(run::List),
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().verb {
+        Verb::Run(run) => run.run(),
+        Verb::List(list) => list.run(),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

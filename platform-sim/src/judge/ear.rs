@@ -1,0 +1,349 @@
+//! The ear at a speaker: it knows of each sample which one it is, and so how old it is and whether it was heard
+//! before.
+
+use super::Court;
+use crate::CONCEALED;
+use crate::model::card::Mic;
+use crate::model::source::{MARKERS, marker};
+use serde::{Deserialize, Serialize};
+use soundpost_core::time::{Instant, Span};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Values may be off by so much and still be that sample: a resampler lays them between two.
+const NEAR: u16 = 6;
+/// So many samples in a row settle which ones they are.
+const SURE: usize = 6;
+/// The longest piece that may be heard twice on purpose, 15 ms and a little: stretching inserts one period of a voice.
+const REPEAT_MAX: u64 = 720 + 48;
+/// Jumps back as far as this are seen as such; what is further back looks like a jump ahead.
+const BACK_MAX: u64 = 2_880;
+
+/// What has been heard so far, in samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    /// Real sound.
+    pub real: u64,
+    /// Made up by the decoder.
+    pub concealed: u64,
+    /// Silence that nobody sent.
+    pub silent: u64,
+    /// Faded, or laid over each other.
+    pub blended: u64,
+    /// Never heard, although what came after them was.
+    pub skipped: u64,
+    /// Heard twice.
+    pub repeated: u64,
+    /// Jumps ahead and back.
+    pub jumps: u64,
+}
+
+/// How old sound is when it is heard.
+#[derive(Clone, Debug, Default)]
+pub struct Ages {
+    /// How much was heard in each millisecond of age.
+    bins: Vec<u32>,
+    count: u64,
+    sum_us: u64,
+}
+
+impl Ages {
+    fn add(&mut self, age: Span) {
+        let bin = (age.as_micros() / 1000).min(9_999) as usize;
+        if self.bins.len() <= bin {
+            self.bins.resize(bin + 1, 0);
+        }
+        self.bins[bin] += 1;
+        self.count += 1;
+        self.sum_us += age.as_micros();
+    }
+
+    /// The mean, in milliseconds; `None` if nothing was heard.
+    #[must_use]
+    pub fn mean_ms(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum_us as f64 / self.count as f64 / 1000.0)
+    }
+
+    /// The age that `percent` of what was heard did not exceed, in milliseconds.
+    #[must_use]
+    pub fn percentile_ms(&self, percent: f64) -> Option<f64> {
+        let wanted = (self.count as f64 * percent / 100.0).ceil() as u64;
+        let mut seen = 0;
+        let bin = self.bins.iter().position(|count| {
+            seen += u64::from(*count);
+            seen >= wanted.max(1)
+        });
+        bin.map(|bin| bin as f64 + 0.5)
+    }
+}
+
+/// Hears what a speaker plays of what a microphone captured.
+#[derive(Debug)]
+pub struct Ear {
+    mic: Rc<RefCell<Mic>>,
+    court: Court,
+    who: &'static str,
+    /// Number of the sample that should come next.
+    expected: Option<u64>,
+    /// A new stream began: what it plays may have been heard before.
+    pardoned: bool,
+    heard: Heard,
+    ages: Ages,
+    /// Age of what was heard latest.
+    age: Option<Span>,
+    /// Keeps what is heard: its samples, as they are.
+    kept: Option<Vec<i16>>,
+    /// It hears sound, not markers: how old that is it is told.
+    deaf: bool,
+}
+
+impl Ear {
+    /// An ear that listens for the samples of `mic`.
+    #[must_use]
+    pub fn new(mic: Rc<RefCell<Mic>>, court: Court, who: &'static str) -> Self {
+        Self {
+            mic,
+            court,
+            who,
+            expected: None,
+            pardoned: true,
+            heard: Heard::default(),
+            ages: Ages::default(),
+            age: None,
+            kept: None,
+            deaf: false,
+        }
+    }
+
+    /// Hears real sound, which does not say which samples it is.
+    pub const fn listen_to_sound(&mut self) {
+        self.deaf = true;
+    }
+
+    /// Keeps everything from now on.
+    pub fn keep(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    /// What was kept.
+    pub fn take_kept(&mut self) -> Vec<i16> {
+        self.kept.take().unwrap_or_default()
+    }
+
+    /// The sender or the player began anew: nobody remembers what was heard.
+    pub const fn pardon(&mut self) {
+        self.pardoned = true;
+    }
+
+    /// What has been heard so far.
+    #[must_use]
+    pub const fn heard(&self) -> Heard {
+        self.heard
+    }
+
+    /// How old it was.
+    #[must_use]
+    pub const fn ages(&self) -> &Ages {
+        &self.ages
+    }
+
+    /// Forgets the ages so far.
+    pub fn forget_ages(&mut self) {
+        self.ages = Ages::default();
+    }
+
+    /// How old what was heard latest was.
+    #[must_use]
+    pub const fn age(&self) -> Option<Span> {
+        self.age
+    }
+
+    /// Number of the sample that should come next.
+    #[must_use]
+    pub const fn position(&self) -> Option<u64> {
+        self.expected
+    }
+
+    /// Hears a period whose first sample sounds `at`.
+    pub fn hear(&mut self, pcm: &[i16], at: Instant) {
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(pcm);
+        }
+        if self.deaf {
+            return;
+        }
+        self.age = None;
+        let mut from = 0;
+        while let Some(rest) = pcm.get(from..).filter(|rest| !rest.is_empty()) {
+            from += self.take(rest, at.plus(Span::from_samples(from as u64)));
+        }
+    }
+
+    /// Takes what is of one kind off the front; returns how much that was.
+    fn take(&mut self, rest: &[i16], at: Instant) -> usize {
+        if let Some(next) = self.expected {
+            let run = follows(rest, next);
+            if run > 0 {
+                self.follow(rest, next, run, at);
+                return run;
+            }
+        }
+        let made_up = rest.iter().take_while(|value| **value == CONCEALED).count();
+        if made_up > 0 {
+            self.heard.concealed += made_up as u64;
+            return made_up;
+        }
+        let silent = rest.iter().take_while(|value| **value == 0).count();
+        if silent > 0 {
+            self.heard.silent += silent as u64;
+            return silent;
+        }
+        if let Some(found) = self.locate(rest) {
+            self.jump(found, at);
+            return 0;
+        }
+        // Between two things: it goes on in time, whatever it is.
+        self.heard.blended += 1;
+        self.expected = self.expected.map(|next| next + 1);
+        1
+    }
+
+    fn follow(&mut self, rest: &[i16], next: u64, run: usize, at: Instant) {
+        self.heard.real += run as u64;
+        if self.age.is_none() {
+            let captured = self.mic.borrow().captured(next);
+            let age = captured.map_or(Span::ZERO, |captured| at.since(captured));
+            self.age = Some(age);
+            self.ages.add(age);
+        }
+        // What lies between two samples is carried on from where it really is.
+        let last = next + run as u64 - 1;
+        let off = i64::from(rest[run - 1]) - i64::from(marker(last));
+        self.expected = Some((last + 1).saturating_add_signed(off));
+    }
+
+    /// Which sample this is, if enough of it follows to be sure.
+    fn locate(&self, rest: &[i16]) -> Option<u64> {
+        let newest = self.mic.borrow().newest()?;
+        let value = u64::try_from(rest[0]).ok()?.checked_sub(1)?;
+        let base = self.expected.map_or(newest.saturating_sub(MARKERS - 1), |next| next.saturating_sub(BACK_MAX));
+        let ahead = (value + MARKERS - base % MARKERS) % MARKERS;
+        let found = base + ahead;
+        let found = if found > newest { found.checked_sub(MARKERS)? } else { found };
+        let needed = SURE.min(rest.len());
+        (needed >= 2 && follows(&rest[..needed], found) == needed).then_some(found)
+    }
+
+    fn jump(&mut self, found: u64, at: Instant) {
+        let pardoned = std::mem::take(&mut self.pardoned);
+        let Some(next) = self.expected.replace(found) else { return };
+        if found >= next {
+            self.heard.skipped += found - next;
+        } else {
+            let back = next - found;
+            self.heard.repeated += back;
+            if back > REPEAT_MAX && !pardoned {
+                let words = format!("{}: sample {found} again, {back} samples after it was heard", self.who);
+                self.court.accuse("order", at, words);
+            }
+        }
+        self.heard.jumps += u64::from(found != next);
+    }
+}
+
+/// How many of `values` are the samples from number `next` on, nearly.
+fn follows(values: &[i16], next: u64) -> usize {
+    let mut done = 0;
+    while done < values.len() {
+        let n = next + done as u64;
+        // Up to where the numbers begin anew.
+        let run = usize::try_from(MARKERS - n % MARKERS).unwrap_or(usize::MAX).min(values.len() - done);
+        let first = marker(n);
+        let matching = values[done..done + run]
+            .iter()
+            .zip(first..=i16::MAX)
+            .take_while(|(value, n)| value.abs_diff(*n) <= NEAR)
+            .count();
+        done += matching;
+        if matching < run {
+            break;
+        }
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VirtualClock;
+    use crate::model::card::{CardOptions, MicPort};
+    use crate::model::source::Source;
+    use soundpost_core::port::PcmIn;
+
+    const CARD: CardOptions =
+        CardOptions { drift_ppm: 0.0, wander_ppm: 0.0, period: 480, room: 4_800, grain: 1, short_reads: false };
+
+    /// An ear for a microphone that has captured a second.
+    fn ear() -> (Ear, Court, Instant) {
+        let clock = VirtualClock::default();
+        let card = Rc::new(RefCell::new(Mic::new(Instant::ZERO, CARD, Source::Markers, 1, "m")));
+        let mut port = MicPort { card: Rc::clone(&card), clock: clock.clone() };
+        for n in 1..=100 {
+            clock.advance_to(Instant::from_micros(n * 10_000));
+            assert_eq!(port.read(&mut [0; 480]).unwrap().samples, 480);
+        }
+        let court = Court::default();
+        (Ear::new(card, court.clone(), "ear"), court, clock.time())
+    }
+
+    fn samples(range: std::ops::Range<u64>) -> Vec<i16> {
+        range.map(marker).collect()
+    }
+
+    #[test]
+    fn it_knows_how_old_what_it_hears_is() {
+        let (mut ear, court, now) = ear();
+        ear.hear(&samples(40_000..40_480), now);
+        let age = ear.age().unwrap().as_micros() as i64;
+        assert!((age - (1_000_000 - 833_333)).abs() < 50, "{age}");
+        assert_eq!((ear.heard().real, ear.position()), (480, Some(40_480)));
+        assert!(court.is_content());
+    }
+
+    #[test]
+    fn what_is_skipped_made_up_silent_or_blended_is_told_apart() {
+        let (mut ear, court, now) = ear();
+        ear.hear(&samples(32_000..33_000), now);
+        ear.hear(&[CONCEALED; 240], now);
+        ear.hear(&samples(33_960..34_000), now);
+        ear.hear(&[0; 100], now);
+        ear.hear(&[-5, 7_000, -9], now);
+        ear.hear(&samples(34_003..34_010), now);
+        let heard = ear.heard();
+        assert_eq!((heard.real, heard.concealed, heard.silent, heard.blended), (1_047, 240, 100, 3));
+        assert_eq!((heard.skipped, heard.jumps, heard.repeated), (960, 1, 0));
+        assert!(court.is_content());
+    }
+
+    #[test]
+    fn a_period_of_a_voice_may_be_repeated_and_a_packet_may_not() {
+        let (mut ear, court, now) = ear();
+        ear.hear(&samples(40_000..41_000), now);
+        ear.hear(&samples(40_600..41_000), now);
+        assert!(court.is_content());
+        ear.hear(&samples(40_040..40_500), now);
+        assert_eq!(court.verdicts()[0].judge, "order");
+        assert_eq!(ear.heard().repeated, 400 + 960);
+    }
+
+    #[test]
+    fn what_was_resampled_is_still_recognised() {
+        let (mut ear, court, now) = ear();
+        // 0.5 % faster: 201 samples in the time of 200.
+        let fast: Vec<i16> = (0..8_000).map(|n| marker(34_000 + n * 201 / 200)).collect();
+        fast.chunks(128).for_each(|period| ear.hear(period, now));
+        assert_eq!((ear.heard().real, ear.heard().jumps), (8_000, 0));
+        assert_eq!(ear.position(), Some(34_000 + 7_999 * 201 / 200 + 1));
+        assert!(court.is_content());
+    }
+}

@@ -1,0 +1,62 @@
+//! The ledger: what a rig says it captured, against what its card knows (I3, I12).
+
+use super::Court;
+use crate::model::card::MicTruth;
+use soundpost_core::codec::Encode;
+use soundpost_core::engine::capture::Capture;
+use soundpost_core::meter::CaptureReport;
+use soundpost_core::time::Instant;
+
+/// Every captured sample is accounted for, and the counts are the card's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ledger {
+    /// What the card had counted when the process began.
+    before: MicTruth,
+    /// Packets that left the process.
+    pub packets: u64,
+    /// Coded bytes in them.
+    pub bytes: u64,
+}
+
+impl Ledger {
+    /// A process begins.
+    #[must_use]
+    pub const fn new(before: MicTruth) -> Self {
+        Self { before, packets: 0, bytes: 0 }
+    }
+
+    /// Looks at the books after a turn. `waiting` packets were handed over and not taken yet.
+    pub fn check<E: Encode>(&self, court: &Court, now: Instant, engine: &Capture<E>, truth: MicTruth, waiting: u64) {
+        let report = engine.report();
+        let frame = u64::from(engine.stream().frame.samples());
+        let frames = report.sent + report.dropped() + report.muted;
+        let stream_time = engine.media_time().0;
+        let accuse = |words: String| court.accuse("ledger", now, words);
+        if report.captured_samples + report.lost_samples != stream_time {
+            let (captured, lost) = (report.captured_samples, report.lost_samples);
+            accuse(format!("{captured} samples captured and {lost} lost are not {stream_time} of stream time"));
+        }
+        let gathered = stream_time.wrapping_sub(frames * frame);
+        if gathered > frame {
+            accuse(format!("{frames} frames of {frame} samples leave {gathered} of {stream_time} unaccounted for"));
+        }
+        self.check_counts(&accuse, report, truth, waiting);
+    }
+
+    fn check_counts(&self, accuse: &dyn Fn(String), report: &CaptureReport, truth: MicTruth, waiting: u64) {
+        let read = truth.read - self.before.read;
+        if report.captured_samples != read {
+            accuse(format!("captured_samples is {}; the card gave {read}", report.captured_samples));
+        }
+        let xruns = truth.xruns - self.before.xruns;
+        if report.xruns != xruns {
+            accuse(format!("xruns is {}; the card had {xruns}", report.xruns));
+        }
+        if report.sent != self.packets + waiting {
+            accuse(format!("sent is {}; {} packets left and {waiting} wait", report.sent, self.packets));
+        }
+        if waiting == 0 && report.bytes != self.bytes {
+            accuse(format!("bytes is {}; the packets held {}", report.bytes, self.bytes));
+        }
+    }
+}

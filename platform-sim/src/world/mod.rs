@@ -1,0 +1,577 @@
+//! The world: a device, its network, its people and its day, in virtual time.
+//!
+//! Everything that happens is an event in one queue, ordered by time and announcement. Cards announce when they are
+//! due, links when packets arrive, processes when they are ready or gone, the scenario when a fault begins or ends.
+//! After every event the judges look. One seed decides about all chance, so a run can be repeated to the last sample.
+
+mod build;
+mod clients;
+mod ends;
+mod faults;
+mod finish;
+mod worker;
+
+pub use ends::Codec;
+
+use crate::VirtualClock;
+use crate::judge::ledger::Ledger;
+use crate::judge::{Court, privacy};
+use crate::model::host::Host;
+use crate::model::link::Link;
+use crate::outcome::Outcome;
+use crate::pins::{RecorderPin, ScriptedPin};
+use crate::queue::Queue;
+use crate::record::{Glance, Record};
+use crate::scenario::{Part, Scenario};
+use clients::{Bytes, Client, Delivery};
+use ends::{Ground, Pools, Receiver, Rings, Sender};
+use soundpost_core::board::{MicrophoneGuard, MuteSwitch, Muted};
+use soundpost_core::config::{BOARD, TIMING};
+use soundpost_core::port::PcmError;
+use soundpost_core::time::{Instant, Span};
+use soundpost_core::wire;
+use std::cell::RefCell;
+use std::rc::Rc;
+use worker::{Demand, Step, Worker};
+
+/// How a world is run.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// Which codec.
+    pub codec: Codec,
+    /// Gets a line for everything of note.
+    pub log: Option<&'a mut dyn FnMut(&str)>,
+    /// Is told how far it is, from 0 to 1.
+    pub progress: Option<&'a mut dyn FnMut(f64)>,
+    /// Keep what the first listener and the device's speaker play.
+    pub keep_sound: bool,
+}
+
+impl std::fmt::Debug for Options<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("codec", &self.codec).finish_non_exhaustive()
+    }
+}
+
+/// What was played, if it was kept.
+#[derive(Clone, Debug, Default)]
+pub struct Sounds {
+    /// To the first listener.
+    pub capture: Vec<i16>,
+    /// On the device.
+    pub playback: Vec<i16>,
+}
+
+/// Runs a scenario with a seed.
+///
+/// # Errors
+/// In words, if a file that it needs cannot be used.
+pub fn run<'a>(scenario: &'a Scenario, seed: u64, options: Options<'a>) -> Result<(Outcome, Sounds), String> {
+    let begun = std::time::Instant::now();
+    // In this order: what holds a slot goes before the pools.
+    let pools = Pools::default();
+    let rings = Rings::default();
+    let ground = Ground { pools: &pools, rings: &rings, codec: options.codec };
+    let mut world = World::new(scenario, seed, ground, options)?;
+    world.run();
+    let (mut outcome, sounds) = world.finish();
+    outcome.wall_s = begun.elapsed().as_secs_f64();
+    Ok((outcome, sounds))
+}
+
+/// Which way the sound goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// From the device to those who listen.
+    Capture,
+    /// From the one who talks to the device.
+    Playback,
+}
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Event {
+    /// The sender's card is due.
+    Capture(Way, u32),
+    /// The receiver's card is due.
+    Play(Way, u32),
+    /// Packets left the sender's audio thread.
+    HandOn(Way),
+    /// A packet reaches a listener.
+    ToClient(usize, Bytes),
+    /// A packet reaches the device's socket, and then its daemon.
+    ToDevice(Bytes),
+    /// A lost device is tried again.
+    ReopenSender(Way, u32),
+    ReopenReceiver(Way, u32),
+    /// Somebody looks at the pins.
+    Look,
+    Worker(Way, Step),
+    Begin(usize),
+    End(usize),
+    /// From now on nothing is wrong any more.
+    Heal,
+    /// A point of the record.
+    Point,
+}
+
+/// One direction: who captures, who plays, and the books about it.
+struct Line<'r, 'p> {
+    sender: Sender<'r, 'p>,
+    receiver: Receiver<'r, 'p>,
+    ledger: Ledger,
+    record: Record,
+    /// The process at the device's end.
+    worker: Worker,
+    /// Packets wait to be handed on.
+    called: bool,
+}
+
+/// The device's pins.
+struct Panel {
+    switch: MuteSwitch<ScriptedPin>,
+    switch_pin: ScriptedPin,
+    guard: MicrophoneGuard<RecorderPin>,
+    lamp: RecorderPin,
+}
+
+struct World<'a, 'r, 'p> {
+    scenario: &'a Scenario,
+    seed: u64,
+    options: Options<'a>,
+    ground: Ground<'r, 'p>,
+    clock: VirtualClock,
+    queue: Queue<Event>,
+    court: Court,
+    device_host: Rc<RefCell<Host>>,
+    capture: Line<'r, 'p>,
+    playback: Line<'r, 'p>,
+    clients: Vec<Client>,
+    talker_link: Link,
+    /// Somebody talks.
+    talks: bool,
+    /// How often the talker sends each packet.
+    copies: u32,
+    panel: Panel,
+    healed: Option<Instant>,
+    point: Span,
+    events: u64,
+    hash: u64,
+}
+
+/// The world begins a second after the clock does: earlier moments must be sayable.
+const DAWN: Instant = Instant::from_micros(1_000_000);
+
+impl<'r, 'p> World<'_, 'r, 'p> {
+    fn run(&mut self) {
+        let end = DAWN.plus(self.scenario.duration.0);
+        self.dawn();
+        while let Some((at, event)) = self.queue.pop() {
+            if at >= end || !self.court.is_content() {
+                break;
+            }
+            self.clock.advance_to(at);
+            self.events += 1;
+            self.note(event_number(&event), at.as_micros());
+            self.happen(event);
+        }
+        if self.court.is_content() {
+            self.clock.advance_to(end);
+        }
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.time()
+    }
+
+    fn since_dawn(&self) -> f64 {
+        self.now().since(DAWN).as_micros() as f64 / 1e6
+    }
+
+    /// Adds to the trace that equal runs share.
+    fn note(&mut self, what: u64, detail: u64) {
+        for word in [what, detail] {
+            self.hash = (self.hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+    }
+
+    fn log(&mut self, words: impl FnOnce() -> String) {
+        let t = self.since_dawn();
+        if let Some(log) = &mut self.options.log {
+            log(&format!("{t:>12.6} s  {}", words()));
+        }
+    }
+
+    fn announce(&mut self, at: Instant, event: Event) {
+        self.queue.push(at.max(self.clock.time()), event);
+    }
+
+    fn line(&mut self, way: Way) -> &mut Line<'r, 'p> {
+        match way {
+            Way::Capture => &mut self.capture,
+            Way::Playback => &mut self.playback,
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Capture(way, epoch) if epoch == self.line(way).sender.epoch => self.turn_sender(way),
+            Event::Play(way, epoch) if epoch == self.line(way).receiver.epoch => self.turn_receiver(way),
+            Event::ReopenSender(way, epoch) if epoch == self.line(way).sender.epoch => self.reopen_sender(way),
+            Event::ReopenReceiver(way, epoch) if epoch == self.line(way).receiver.epoch => self.reopen_receiver(way),
+            // Of a process, or a device, that is gone.
+            Event::Capture(..) | Event::Play(..) | Event::ReopenSender(..) | Event::ReopenReceiver(..) => {}
+            Event::HandOn(way) => self.hand_on(way),
+            Event::ToClient(index, bytes) => self.reach_client(index, &bytes),
+            Event::ToDevice(bytes) => self.receive(Way::Playback, &bytes),
+            Event::Look => self.look(),
+            Event::Worker(way, step) => self.step_worker(way, step),
+            Event::Begin(index) => self.begin_fault(index),
+            Event::End(index) => self.end_fault(index),
+            Event::Heal => self.heal(),
+            Event::Point => self.make_point(),
+        }
+    }
+
+    // Who captures.
+
+    fn turn_sender(&mut self, way: Way) {
+        let now = self.now();
+        let line = self.line(way);
+        // Who hangs is not turned any more, until it is gone.
+        if line.works(way == Way::Capture) {
+            let turned = line.sender.turn();
+            self.after_capture(way, turned.map(|turn| (turn.packets, turn.commands)));
+            self.judge_sender(way, now);
+            self.await_sender(way);
+        }
+    }
+
+    fn after_capture(&mut self, way: Way, turned: Result<(u32, u32), PcmError>) {
+        match turned {
+            Ok((packets, commands)) => {
+                let late = self.line(way).sender.host.borrow_mut().io_late();
+                if packets > 0 && !std::mem::replace(&mut self.line(way).called, true) {
+                    self.announce(self.now().plus(late), Event::HandOn(way));
+                }
+                if commands > 0 && way == Way::Capture {
+                    self.guard();
+                }
+            }
+            Err(why) => {
+                let who = self.line(way).sender.who;
+                self.log(|| format!("{who}: lost: {why:?}"));
+                if way == Way::Capture {
+                    self.guard();
+                }
+            }
+        }
+    }
+
+    /// Announces the sender's next turn, or the next attempt to open its card.
+    fn await_sender(&mut self, way: Way) {
+        let pause = self.now().plus(TIMING.reopen_pause);
+        let sender = &mut self.line(way).sender;
+        let epoch = sender.epoch;
+        if sender.life.is_none() {
+            return;
+        }
+        if sender.lost {
+            return self.announce(pause, Event::ReopenSender(way, epoch));
+        }
+        let due = sender.due().plus(sender.host.borrow_mut().audio_late());
+        self.announce(due.max(self.now().plus(Span::from_micros(1))), Event::Capture(way, epoch));
+    }
+
+    fn reopen_sender(&mut self, way: Way) {
+        let line = self.line(way);
+        let who = line.sender.who;
+        if line.sender.lost && line.works(way == Way::Capture) && line.sender.reopen() {
+            self.log(|| format!("{who}: open again"));
+            if way == Way::Capture {
+                self.guard();
+            }
+        }
+        self.await_sender(way);
+    }
+
+    fn judge_sender(&mut self, way: Way, now: Instant) {
+        let court = self.court.clone();
+        let line = self.line(way);
+        let waiting = line.sender.waiting();
+        if let Some(engine) = line.sender.engine() {
+            line.ledger.check(&court, now, engine, line.sender.card.borrow().truth(), waiting);
+        }
+        if way == Way::Capture {
+            let live = line.sender.engine().is_some_and(|engine| !engine.report().is_muted) && !line.sender.lost;
+            privacy::check_lamp(&court, now, live, &self.panel.lamp);
+        }
+    }
+
+    // From the ring to the network.
+
+    fn hand_on(&mut self, way: Way) {
+        let now = self.now();
+        self.line(way).called = false;
+        while let Some(packet) = self.line(way).sender.next_packet() {
+            let bytes: Bytes = packet.with(|frame| {
+                let line = self.line(way);
+                line.ledger.packets += 1;
+                line.ledger.bytes += frame.payload().len() as u64;
+                if way == Way::Capture {
+                    let (court, mic) = (&self.court, self.capture.sender.card.borrow());
+                    privacy::check(court, now, frame.payload(), &mic, &self.panel.lamp);
+                }
+                frame.header.emit().iter().chain(frame.payload()).copied().collect()
+            });
+            drop(packet);
+            match way {
+                Way::Capture => self.serve(&bytes),
+                Way::Playback => self.talk(&bytes),
+            }
+        }
+    }
+
+    fn serve(&mut self, packet: &Bytes) {
+        let now = self.now();
+        for index in 0..self.clients.len() {
+            let deliveries = self.clients[index].offer(now, packet);
+            self.deliver(index, deliveries);
+        }
+    }
+
+    fn deliver(&mut self, index: usize, deliveries: Vec<Delivery>) {
+        if let Some(took) = self.clients[index].link.took().filter(|_| index == 0 && !deliveries.is_empty()) {
+            self.capture.record.network(took);
+        }
+        for (at, bytes) in deliveries {
+            self.announce(at, Event::ToClient(index, bytes));
+        }
+    }
+
+    fn talk(&mut self, packet: &Bytes) {
+        if !self.talks {
+            return;
+        }
+        let now = self.now();
+        for _ in 0..self.copies {
+            let deliveries = clients::through(&mut self.talker_link, now, packet);
+            if let Some(took) = self.talker_link.took().filter(|_| !deliveries.is_empty()) {
+                self.playback.record.network(took);
+            }
+            for (at, bytes) in deliveries {
+                let late = self.device_host.borrow_mut().io_late();
+                self.announce(at.plus(late), Event::ToDevice(bytes));
+            }
+        }
+    }
+
+    fn reach_client(&mut self, index: usize, bytes: &Bytes) {
+        let client = &mut self.clients[index];
+        client.under_way -= 1;
+        client.served.got += 1;
+        if client.has_ears {
+            self.receive(Way::Capture, bytes);
+        }
+    }
+
+    /// A packet is read from a socket.
+    fn receive(&mut self, way: Way, bytes: &Bytes) {
+        match wire::parse(bytes) {
+            Ok((header, payload, [])) => self.line(way).receiver.push(header, payload),
+            Ok(_) | Err(_) => {
+                let words = format!("a packet of {} bytes could not be read back", bytes.len());
+                self.court.accuse("wire", self.now(), words);
+            }
+        }
+    }
+
+    // Who plays.
+
+    fn turn_receiver(&mut self, way: Way) {
+        let line = self.line(way);
+        if line.works(way == Way::Playback) {
+            let turned = line.receiver.turn();
+            let mut card = line.receiver.card.borrow_mut();
+            if let Some(age) = card.ear().age() {
+                line.record.hear(age);
+            }
+            drop(card);
+            if let Err(why) = turned {
+                let who = self.line(way).receiver.who;
+                self.log(|| format!("{who}: lost: {why:?}"));
+            }
+            self.await_receiver(way);
+        }
+    }
+
+    fn await_receiver(&mut self, way: Way) {
+        let pause = self.now().plus(TIMING.reopen_pause);
+        let receiver = &mut self.line(way).receiver;
+        let epoch = receiver.epoch;
+        if receiver.life.is_none() {
+            return;
+        }
+        if receiver.lost {
+            return self.announce(pause, Event::ReopenReceiver(way, epoch));
+        }
+        let due = receiver.due().plus(receiver.host.borrow_mut().audio_late());
+        self.announce(due.max(self.now().plus(Span::from_micros(1))), Event::Play(way, epoch));
+    }
+
+    fn reopen_receiver(&mut self, way: Way) {
+        let line = self.line(way);
+        let who = line.receiver.who;
+        if line.receiver.lost && line.works(way == Way::Playback) && line.receiver.reopen() {
+            self.log(|| format!("{who}: open again"));
+        }
+        self.await_receiver(way);
+    }
+
+    // Pins.
+
+    fn look(&mut self) {
+        let now = self.now();
+        // A pin that cannot be read mutes; there is nothing more to be done about it here.
+        let _ = self.panel.switch.sample(now);
+        self.guard();
+        let again = now.plus(BOARD.look_pause);
+        let next = self.panel.switch.settles_at().map_or(again, |at| at.min(again));
+        self.announce(next.max(now.plus(Span::from_micros(1))), Event::Look);
+    }
+
+    fn guard(&mut self) {
+        let wanted = self.panel.switch.muted();
+        // A lamp that fails mutes; the guard sees to that.
+        let _ = self.panel.guard.step(wanted, &mut self.capture.sender);
+    }
+
+    // Processes.
+
+    fn step_worker(&mut self, way: Way, step: Step) {
+        let now = self.now();
+        let line = self.line(way);
+        let turns = if way == Way::Capture { line.sender.turns } else { line.receiver.turns };
+        // Who waits for a lost device gets on, too.
+        let lost = if way == Way::Capture { line.sender.lost } else { line.receiver.lost };
+        let turns = if lost { now.as_micros() } else { turns };
+        let demands = line.worker.step(now, step, turns);
+        self.meet(way, demands);
+    }
+
+    fn meet(&mut self, way: Way, demands: Vec<Demand>) {
+        for demand in demands {
+            match demand {
+                Demand::At(at, step) => self.announce(at, Event::Worker(way, step)),
+                Demand::Begin => self.begin_process(way),
+                Demand::End => self.end_process(way),
+            }
+        }
+    }
+
+    fn begin_process(&mut self, way: Way) {
+        self.log(|| format!("{way:?} worker: ready"));
+        match way {
+            Way::Capture => {
+                self.begin_sender(way);
+                self.guard();
+            }
+            Way::Playback => self.begin_receiver(way),
+        }
+    }
+
+    fn begin_sender(&mut self, way: Way) {
+        let ground = self.ground;
+        let line = self.line(way);
+        // Mute is not a state that a start could lose: everything begins muted, and is unmuted by who may.
+        line.sender.begin(ground, Muted(way == Way::Capture));
+        line.ledger = Ledger::new(line.sender.card.borrow().truth());
+        line.receiver.card.borrow_mut().ear().pardon();
+        self.await_sender(way);
+    }
+
+    fn begin_receiver(&mut self, way: Way) {
+        let ground = self.ground;
+        self.line(way).receiver.begin(ground);
+        self.await_receiver(way);
+    }
+
+    fn end_process(&mut self, way: Way) {
+        self.log(|| format!("{way:?} worker: gone"));
+        match way {
+            Way::Capture => {
+                self.capture.sender.end();
+                self.guard();
+            }
+            Way::Playback => self.playback.receiver.end(),
+        }
+    }
+
+    // The record.
+
+    fn make_point(&mut self) {
+        let t = self.since_dawn();
+        for way in [Way::Capture, Way::Playback] {
+            let line = self.line(way);
+            let report = line.receiver.report().unwrap_or_default();
+            let mut card = line.receiver.card.borrow_mut();
+            let (heard, position) = (card.ear().heard(), card.ear().position());
+            let glance = Glance {
+                target: report.target,
+                depth: report.depth,
+                queued: report.queued,
+                drift: line.sender.card.borrow().ppm() - card.ppm(),
+                restarts: line.worker.counts().restarts,
+                up: report.playing,
+            };
+            drop(card);
+            line.record.point(t, heard, glance);
+            self.note(heard.real ^ heard.concealed.rotate_left(20), position.unwrap_or(0));
+        }
+        let whole = self.scenario.duration.seconds();
+        if let Some(progress) = &mut self.options.progress {
+            progress(t / whole);
+        }
+        self.announce(self.now().plus(self.point), Event::Point);
+    }
+}
+
+impl Line<'_, '_> {
+    /// Whether the process that holds the end in question does anything. Those that are not on the device always do.
+    const fn works(&self, is_worker: bool) -> bool {
+        !is_worker || self.worker.works()
+    }
+}
+
+/// What kind of event it is, for the trace.
+fn event_number(event: &Event) -> u64 {
+    match event {
+        Event::Capture(way, _) => 1 + *way as u64,
+        Event::Play(way, _) => 3 + *way as u64,
+        Event::HandOn(way) => 5 + *way as u64,
+        Event::ToClient(index, bytes) => 1000 + *index as u64 + ((bytes.len() as u64) << 16),
+        Event::ToDevice(bytes) => 7 + ((bytes.len() as u64) << 16),
+        Event::ReopenSender(way, _) => 8 + *way as u64,
+        Event::ReopenReceiver(way, _) => 10 + *way as u64,
+        Event::Look => 12,
+        Event::Worker(way, _) => 13 + *way as u64,
+        Event::Begin(index) => 2000 + *index as u64,
+        Event::End(index) => 3000 + *index as u64,
+        Event::Heal => 15,
+        Event::Point => 16,
+    }
+}
+
+/// Whether a part belongs to the direction of capture.
+const fn is_capture(part: Part) -> bool {
+    matches!(
+        part,
+        Part::Microphone
+            | Part::ListenerCard
+            | Part::ListenerLink
+            | Part::CaptureWorker
+            | Part::Crowd
+            | Part::Switch
+            | Part::Lamp
+    )
+}
