@@ -1,28 +1,41 @@
 //! The marker codec: lossless for what [`SimIn`](crate::SimIn) delivers, and honest about what it makes up.
 //!
 //! A packet begins with a true Opus TOC byte, so that core reads its length as it would any other's. Then
-//! come a checksum and runs: values that count up by one, or stand still. Made-up sound is [`CONCEALED`], a
-//! value that no source delivers.
+//! come a checksum, the number of the last sample (values alone repeat themselves after two thirds of a second) and
+//! runs: values that count up by one, or stand still. Made-up sound is [`CONCEALED`], a value that no source delivers.
 
+use crate::model::source::MARKERS;
 use soundpost_core::codec::{CodecError, Decode, Encode, Input, opus_samples};
 use soundpost_core::config::{FrameLen, Tuning};
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// The value of made-up sound.
 pub const CONCEALED: i16 = i16::MIN;
 
 const RUN_BYTES: usize = 5;
 const SUM_BYTES: usize = 2;
+const NUMBER_BYTES: usize = 8;
+
+/// The number of a sample, where two can see it: the newest that a microphone delivered, or the last one of the packet
+/// that a decoder decoded last.
+pub type Number = Rc<Cell<u64>>;
 
 /// Encodes mono frames without loss.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MarkerEncoder {
     /// Settings that were taken.
     pub retunes: u32,
+    /// The newest sample of the microphone.
+    pub newest: Number,
 }
 
 /// Decodes what [`MarkerEncoder`] made.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct MarkerDecoder;
+#[derive(Clone, Debug, Default)]
+pub struct MarkerDecoder {
+    /// The last sample of the latest packet.
+    pub latest: Number,
+}
 
 /// The TOC byte, and for longer packets the frame count, of CELT packets of `samples`.
 fn toc(samples: usize) -> Option<&'static [u8]> {
@@ -42,7 +55,7 @@ impl Encode for MarkerEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
         let head = toc(pcm.len()).ok_or(REFUSED)?;
         out.get_mut(..head.len()).ok_or(REFUSED)?.copy_from_slice(head);
-        let mut length = head.len() + SUM_BYTES;
+        let mut length = head.len() + SUM_BYTES + NUMBER_BYTES;
         let mut rest = pcm;
         while let [first, ..] = rest {
             let run = |step: i16| {
@@ -55,9 +68,10 @@ impl Encode for MarkerEncoder {
             length += RUN_BYTES;
             rest = &rest[count..];
         }
-        let runs = head.len() + SUM_BYTES;
-        let sum = checksum(&out[runs..length]);
-        out[head.len()..runs].copy_from_slice(&sum);
+        let number = pcm.last().and_then(|last| number_of(*last, self.newest.get())).unwrap_or(0);
+        let (sum, rest) = out[head.len()..length].split_at_mut(SUM_BYTES);
+        rest[..NUMBER_BYTES].copy_from_slice(&number.to_le_bytes());
+        sum.copy_from_slice(&checksum(rest));
         Ok(length)
     }
 
@@ -83,6 +97,8 @@ impl Decode for MarkerDecoder {
         if *sum != checksum(runs) {
             return Err(REFUSED);
         }
+        let (number, runs) = runs.split_first_chunk().ok_or(REFUSED)?;
+        self.latest.set(u64::from_le_bytes(*number));
         let runs = runs.chunks_exact(RUN_BYTES);
         let values = runs.flat_map(|run| {
             let [step, f0, f1, c0, c1] = <[u8; RUN_BYTES]>::try_from(run).unwrap_or_default();
@@ -104,11 +120,18 @@ fn checksum(bytes: &[u8]) -> [u8; SUM_BYTES] {
     [a as u8, b as u8]
 }
 
-/// The first and the last value that a marker packet holds.
+/// The number of the sample with this value, of those up to `newest` the newest; `None` if it is no marker.
+fn number_of(value: i16, newest: u64) -> Option<u64> {
+    let number = u64::try_from(value).ok()?.checked_sub(1)?;
+    newest.checked_sub((newest % MARKERS + MARKERS - number) % MARKERS)
+}
+
+/// The first and the last value that a marker packet holds, and the number of the sample with the last one.
 #[must_use]
-pub(crate) fn ends(packet: &[u8]) -> Option<(i16, i16)> {
+pub(crate) fn ends(packet: &[u8]) -> Option<(i16, i16, u64)> {
     let head = toc(opus_samples(packet)? as usize)?.len() + SUM_BYTES;
-    let mut runs = packet.get(head..)?.chunks_exact(RUN_BYTES);
+    let (number, runs) = packet.get(head..)?.split_first_chunk()?;
+    let mut runs = runs.chunks_exact(RUN_BYTES);
     let first = runs.next()?;
     let last = runs.last().unwrap_or(first);
     let value = |run: &[u8], at: fn(u16) -> u16| match *run {
@@ -118,7 +141,7 @@ pub(crate) fn ends(packet: &[u8]) -> Option<(i16, i16)> {
         }
         _ => None,
     };
-    Some((value(first, |_| 0)?, value(last, |count| count.wrapping_sub(1))?))
+    Some((value(first, |_| 0)?, value(last, |count| count.wrapping_sub(1))?, u64::from_le_bytes(*number)))
 }
 
 #[cfg(feature = "opus")]
@@ -276,21 +299,28 @@ mod tests {
             let mut pcm: Vec<i16> = (32_000..).map(marker).take(frame.samples() as usize).collect();
             pcm[20..70].fill(0);
             let (mut packet, mut back) = ([0; PAYLOAD_MAX], [0; 2880]);
-            let length = MarkerEncoder::default().encode(&pcm, &mut packet).unwrap();
+            let newest = Number::new(Cell::new(32_000 + 5_000));
+            let length = MarkerEncoder { newest, ..Default::default() }.encode(&pcm, &mut packet).unwrap();
             assert_eq!(opus_samples(&packet[..length]), Some(frame.samples()));
-            let made = MarkerDecoder.decode(Input::Packet(&packet[..length]), &mut back).unwrap();
+            let mut decoder = MarkerDecoder::default();
+            let made = decoder.decode(Input::Packet(&packet[..length]), &mut back).unwrap();
             assert_eq!(back[..made], pcm[..]);
-            assert_eq!(ends(&packet[..length]), Some((pcm[0], pcm[pcm.len() - 1])));
+            let last = 32_000 + pcm.len() as u64 - 1;
+            assert_eq!(ends(&packet[..length]), Some((pcm[0], pcm[pcm.len() - 1], last)));
+            assert_eq!(decoder.latest.get(), last);
             packet[length - 3] ^= 4;
-            assert!(MarkerDecoder.decode(Input::Packet(&packet[..length]), &mut back).is_err(), "{frame:?}: garbled");
+            assert!(
+                MarkerDecoder::default().decode(Input::Packet(&packet[..length]), &mut back).is_err(),
+                "{frame:?}: garbled"
+            );
         }
     }
 
     #[test]
     fn what_is_made_up_says_so() {
         let mut pcm = [0; 240];
-        assert_eq!(MarkerDecoder.decode(Input::Conceal, &mut pcm), Ok(240));
+        assert_eq!(MarkerDecoder::default().decode(Input::Conceal, &mut pcm), Ok(240));
         assert_eq!(pcm, [CONCEALED; 240]);
-        assert!(MarkerDecoder.decode(Input::Packet(&[31 << 3, 1, 2]), &mut [0; 960]).is_err());
+        assert!(MarkerDecoder::default().decode(Input::Packet(&[31 << 3, 1, 2]), &mut [0; 960]).is_err());
     }
 }

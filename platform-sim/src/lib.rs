@@ -23,7 +23,7 @@ pub mod units;
 pub mod world;
 
 pub use clock::VirtualClock;
-pub use codec::{CONCEALED, MarkerDecoder, MarkerEncoder};
+pub use codec::{CONCEALED, MarkerDecoder, MarkerEncoder, Number};
 pub use device::{Fault, SimIn};
 pub use model::source::marker;
 pub use pins::{Edge, PinBroken, RecorderPin, ScriptedPin};

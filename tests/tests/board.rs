@@ -262,7 +262,7 @@ impl<K: Keeper> World<'_, '_, K> {
 /// Samples of a packet that were captured while the lamp was dark.
 fn leaked(frame: &Frame, lamp: &RecorderPin) -> u64 {
     let mut pcm = vec![0; 2880];
-    let samples = MarkerDecoder.decode(Input::Packet(frame.payload()), &mut pcm).expect("a marker packet");
+    let samples = MarkerDecoder::default().decode(Input::Packet(frame.payload()), &mut pcm).expect("a marker packet");
     let first = frame.header.captured.since(Instant::ZERO).as_samples();
     let heard = pcm[..samples].iter().zip(first..).filter(|(value, _)| **value != 0);
     heard.filter(|(_, n)| !lamp.was_high(moment(*n))).count() as u64

@@ -78,7 +78,7 @@ fn voice(quality: Quality, frame: FrameLen) -> Stream {
 
 fn decode(frame: &Frame) -> Vec<i16> {
     let mut pcm = vec![0; 2880];
-    let samples = MarkerDecoder.decode(Input::Packet(frame.payload()), &mut pcm).expect("a marker packet");
+    let samples = MarkerDecoder::default().decode(Input::Packet(frame.payload()), &mut pcm).expect("a marker packet");
     pcm.truncate(samples);
     pcm
 }

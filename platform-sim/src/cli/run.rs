@@ -14,9 +14,9 @@ pub(super) type Done = Result<bool, Box<dyn Error>>;
 pub(super) struct Run {
     /// A scenario's name (see `list`), or a file.
     scenario: String,
-    /// Decides about all chance; the same seed gives the same run.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Decides about all chance; the same seed gives the same run [default: the scenario's, else 1].
+    #[arg(long)]
+    seed: Option<u64>,
     /// How much time to simulate, instead of what the scenario says: 90s, 10m, 1h.
     #[arg(long, value_name = "TIME")]
     duration: Option<Time>,
@@ -49,7 +49,7 @@ impl Run {
             progress: Some(&mut tell),
             keep_sound: false,
         };
-        let ran = world::run(&scenario, self.seed, options);
+        let ran = world::run(&scenario, self.seed.or(scenario.seed).unwrap_or(1), options);
         progress.done();
         let (outcome, _sounds) = ran?;
         if self.json {

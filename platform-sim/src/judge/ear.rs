@@ -2,7 +2,7 @@
 //! before.
 
 use super::Court;
-use crate::CONCEALED;
+use crate::codec::{CONCEALED, Number};
 use crate::model::card::Mic;
 use crate::model::source::{MARKERS, marker};
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,6 @@ const NEAR: u16 = 6;
 const SURE: usize = 6;
 /// The longest piece that may be heard twice on purpose, 15 ms and a little: stretching inserts one period of a voice.
 const REPEAT_MAX: u64 = 720 + 48;
-/// Jumps back as far as this are seen as such; what is further back looks like a jump ahead.
-const BACK_MAX: u64 = 2_880;
-
 /// What has been heard so far, in samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
@@ -85,6 +82,8 @@ pub struct Ear {
     who: &'static str,
     /// Number of the sample that should come next.
     expected: Option<u64>,
+    /// The last sample of what was decoded last.
+    decoded: Number,
     /// A new stream began: what it plays may have been heard before.
     pardoned: bool,
     heard: Heard,
@@ -106,6 +105,7 @@ impl Ear {
             court,
             who,
             expected: None,
+            decoded: Number::default(),
             pardoned: true,
             heard: Heard::default(),
             ages: Ages::default(),
@@ -113,6 +113,12 @@ impl Ear {
             kept: None,
             deaf: false,
         }
+    }
+
+    /// Where the decoder says what it decoded last.
+    #[must_use]
+    pub fn decoded(&self) -> Number {
+        Rc::clone(&self.decoded)
     }
 
     /// Hears real sound, which does not say which samples it is.
@@ -222,14 +228,12 @@ impl Ear {
         self.expected = Some((last + 1).saturating_add_signed(off));
     }
 
-    /// Which sample this is, if enough of it follows to be sure.
+    /// Which sample this is, if enough of it follows to be sure. Numbers begin anew after two thirds of a second; of
+    /// those that fit it is the one nearest to what was decoded last.
     fn locate(&self, rest: &[i16]) -> Option<u64> {
-        let newest = self.mic.borrow().newest()?;
         let value = u64::try_from(rest[0]).ok()?.checked_sub(1)?;
-        let base = self.expected.map_or(newest.saturating_sub(MARKERS - 1), |next| next.saturating_sub(BACK_MAX));
-        let ahead = (value + MARKERS - base % MARKERS) % MARKERS;
-        let found = base + ahead;
-        let found = if found > newest { found.checked_sub(MARKERS)? } else { found };
+        let below = self.decoded.get().saturating_sub(MARKERS / 2);
+        let found = below + (value + MARKERS - below % MARKERS) % MARKERS;
         let needed = SURE.min(rest.len());
         (needed >= 2 && follows(&rest[..needed], found) == needed).then_some(found)
     }
@@ -293,7 +297,9 @@ mod tests {
             assert_eq!(port.read(&mut [0; 480]).unwrap().samples, 480);
         }
         let court = Court::default();
-        (Ear::new(card, court.clone(), "ear"), court, clock.time())
+        let ear = Ear::new(card, court.clone(), "ear");
+        ear.decoded().set(40_000);
+        (ear, court, clock.time())
     }
 
     fn samples(range: std::ops::Range<u64>) -> Vec<i16> {

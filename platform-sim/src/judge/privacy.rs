@@ -10,15 +10,13 @@ use soundpost_core::time::Instant;
 
 /// Looks at a packet that leaves the device.
 pub fn check(court: &Court, now: Instant, payload: &[u8], mic: &Mic, lamp: &RecorderPin) {
-    let (Some((first, last)), Some(newest)) = (ends(payload), mic.newest()) else { return };
+    let Some((first, last, end)) = ends(payload) else { return };
     let length = u64::from(opus_samples(payload).unwrap_or(1)).saturating_sub(1);
     let (Ok(first), Ok(last)) = (u64::try_from(first), u64::try_from(last)) else { return };
     // Faded samples, as beside a gap, do not say which they are: then nothing here fits.
     if first == 0 || (last + MARKERS - first) % MARKERS != length % MARKERS {
         return;
     }
-    let back = (newest % MARKERS + MARKERS + 1 - last) % MARKERS;
-    let Some(end) = newest.checked_sub(back) else { return };
     let (Some(from), Some(to)) = (mic.captured(end.saturating_sub(length)), mic.captured(end)) else { return };
     if !lamp.was_high_throughout(from, to) {
         let (from, to) = (from.as_micros(), to.as_micros());

@@ -6,6 +6,7 @@
 use super::oscillator::Oscillator;
 use super::source::Source;
 use crate::VirtualClock;
+use crate::codec::Number;
 use crate::dice::Dice;
 use crate::judge::ear::Ear;
 use soundpost_core::config::TIMING;
@@ -171,6 +172,7 @@ pub struct Mic {
     /// Samples that are waited for.
     wanted: u32,
     truth: MicTruth,
+    newest: Number,
 }
 
 impl Mic {
@@ -178,7 +180,7 @@ impl Mic {
     #[must_use]
     pub fn new(now: Instant, options: CardOptions, source: Source, seed: u64, who: &str) -> Self {
         let works = Works::new(now, options, seed, who);
-        Self { works, source, next: 0, wanted: options.period, truth: MicTruth::default() }
+        Self { works, source, next: 0, wanted: options.period, truth: MicTruth::default(), newest: Number::default() }
     }
 
     /// When the rig is to be turned next.
@@ -210,10 +212,10 @@ impl Mic {
         self.truth
     }
 
-    /// Number of the newest sample that was read; `None` before the first.
+    /// Where it says which sample is the newest that was read.
     #[must_use]
-    pub const fn newest(&self) -> Option<u64> {
-        self.next.checked_sub(1)
+    pub fn newest(&self) -> Number {
+        Rc::clone(&self.newest)
     }
 
     /// When sample number `n` was captured.
@@ -249,6 +251,7 @@ impl Mic {
         let into = &mut into[..samples];
         self.source.fill(self.next, into);
         self.next += samples as u64;
+        self.newest.set(self.next.saturating_sub(1));
         self.truth.read += samples as u64;
         let period = self.works.options.period;
         let short = self.works.options.short_reads;

@@ -11,7 +11,23 @@ use soundpost_core::config::{FrameLen, Quality};
 use std::path::{Path, PathBuf};
 
 /// The scenarios that come with the program: name and text.
-pub const SHIPPED: &[(&str, &str)] = &[("clean-lan", include_str!("../../scenarios/clean-lan.toml"))];
+pub const SHIPPED: &[(&str, &str)] = &[
+    ("clean-lan", include_str!("../../scenarios/clean-lan.toml")),
+    ("wifi-busy", include_str!("../../scenarios/wifi-busy.toml")),
+    ("lte", include_str!("../../scenarios/lte.toml")),
+    ("handover", include_str!("../../scenarios/handover.toml")),
+    ("satellite", include_str!("../../scenarios/satellite.toml")),
+    ("drifting-clocks", include_str!("../../scenarios/drifting-clocks.toml")),
+    ("hdmi-mode-change", include_str!("../../scenarios/hdmi-mode-change.toml")),
+    ("usb-replug", include_str!("../../scenarios/usb-replug.toml")),
+    ("worker-crash-loop", include_str!("../../scenarios/worker-crash-loop.toml")),
+    ("cpu-starvation", include_str!("../../scenarios/cpu-starvation.toml")),
+    ("fifty-listeners", include_str!("../../scenarios/fifty-listeners.toml")),
+    ("mute-switch", include_str!("../../scenarios/mute-switch.toml")),
+    ("bad-transport", include_str!("../../scenarios/bad-transport.toml")),
+    ("recorded-link", include_str!("../../scenarios/recorded-link.toml")),
+    ("day-in-the-life", include_str!("../../scenarios/day-in-the-life.toml")),
+];
 
 /// A world and what happens in it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +40,9 @@ pub struct Scenario {
     pub about: String,
     /// How long it lasts.
     pub duration: Time,
+    /// Which seed shows what it is about, if not every one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// From then on nothing is wrong any more, and everything must come back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heal: Option<Time>,

@@ -1,7 +1,7 @@
 //! The ends of a direction: a rig that captures, a rig that plays, each with its card, in a process that may die.
 
 use crate::VirtualClock;
-use crate::codec::{MarkerDecoder, MarkerEncoder, SimDecoder, SimEncoder};
+use crate::codec::{MarkerDecoder, MarkerEncoder, Number, SimDecoder, SimEncoder};
 use crate::model::card::{Mic, MicPort, Speaker, SpeakerPort};
 use crate::model::host::Host;
 use heapless::spsc::{Consumer, Producer, Queue};
@@ -47,9 +47,9 @@ impl Codec {
         }
     }
 
-    fn encoder(self, _stream: &Stream) -> SimEncoder {
+    fn encoder(self, _stream: &Stream, newest: Number) -> SimEncoder {
         match self {
-            Self::Marker => SimEncoder::Marker(MarkerEncoder::default()),
+            Self::Marker => SimEncoder::Marker(MarkerEncoder { retunes: 0, newest }),
             #[cfg(feature = "opus")]
             Self::Opus => {
                 SimEncoder::Opus(crate::codec::OpusEncoder::new(_stream).expect("a preset is a valid stream"))
@@ -57,9 +57,9 @@ impl Codec {
         }
     }
 
-    fn decoder(self) -> SimDecoder {
+    fn decoder(self, latest: Number) -> SimDecoder {
         match self {
-            Self::Marker => SimDecoder::Marker(MarkerDecoder),
+            Self::Marker => SimDecoder::Marker(MarkerDecoder { latest }),
             #[cfg(feature = "opus")]
             Self::Opus => SimDecoder::Opus(crate::codec::OpusDecoder::new().expect("48 kHz mono is valid")),
         }
@@ -133,7 +133,7 @@ impl<'r, 'p> Sender<'r, 'p> {
         let pool = pools.capture.alloc(Pool::new(Frame::EMPTY));
         let (packet_in, packets) = rings.packets.alloc(Queue::new()).split();
         let (commands, command_out) = rings.commands.alloc(Queue::new()).split();
-        let engine = Capture::new(codec.encoder(&self.stream), self.stream);
+        let engine = Capture::new(codec.encoder(&self.stream, self.card.borrow().newest()), self.stream);
         let engine = if muted.0 { engine.muted() } else { engine };
         let (publisher, reports) = rings.captures.alloc(Latest::new(*engine.report())).split();
         let links = CaptureLinks { pool, commands: command_out, packets: packet_in, reports: publisher };
@@ -285,7 +285,7 @@ impl<'r, 'p> Receiver<'r, 'p> {
         let pool = pools.playback.alloc(Pool::new(Frame::EMPTY));
         let (arrivals, arrival_out) = rings.arrivals.alloc(Queue::new()).split();
         let (publisher, reports) = rings.playbacks.alloc(Latest::new(PlaybackReport::default())).split();
-        let engine = Playback::new(codec.decoder(), Channels::Mono);
+        let engine = Playback::new(codec.decoder(self.card.borrow_mut().ear().decoded()), Channels::Mono);
         let rig = Box::new(PlaybackRig::new(self.port(), self.clock.clone(), engine, arrival_out, publisher));
         self.life = Some(Playing { rig, pool, arrivals, reports });
         self.door = Door::default();
