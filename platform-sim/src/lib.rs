@@ -18,6 +18,7 @@ mod pins;
 mod queue;
 mod record;
 pub mod scenario;
+pub mod swarm;
 pub mod trace;
 pub mod units;
 pub mod world;

@@ -2,6 +2,7 @@
 
 mod run;
 mod show;
+mod swarm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -30,6 +31,12 @@ enum Verb {
     Run(run::Run),
     /// List the scenarios that come with the program.
     List(run::List),
+    /// Run worlds drawn from seeds, until one breaks a promise or the time is over.
+    Swarm(swarm::Swarm),
+    /// Run the world of a seed again, line by line.
+    Replay(swarm::Replay),
+    /// Find the least of a world that still breaks a promise.
+    Shrink(swarm::Shrink),
 }
 
 /// Runs the program.
@@ -38,6 +45,9 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Run(run) => run.run(),
         Verb::List(list) => list.run(),
+        Verb::Swarm(swarm) => swarm.run(),
+        Verb::Replay(replay) => replay.run(),
+        Verb::Shrink(shrink) => shrink.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

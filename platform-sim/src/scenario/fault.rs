@@ -214,6 +214,27 @@ impl Kind {
     }
 }
 
+impl Fault {
+    /// A fault without figures.
+    #[must_use]
+    pub const fn new(at: Time, lasts: Time, on: Part, kind: Kind) -> Self {
+        Self {
+            at,
+            lasts,
+            on,
+            kind,
+            samples: None,
+            ppm: None,
+            percent: None,
+            extra: None,
+            bandwidth: None,
+            audio: None,
+            io: None,
+            count: None,
+        }
+    }
+}
+
 /// Its name, as files write it.
 fn name(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
