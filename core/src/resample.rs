@@ -122,11 +122,11 @@ impl Resampler {
     }
 
     fn interpolate<const CHANNELS: usize>(&self, frame: &mut [i16; CHANNELS]) {
-        let whole = self.phase == 0;
-        let weights = if whole { [0; TAPS] } else { weights(self.phase) };
+        let row = (self.phase >> 25) as usize;
+        let (Some(here), Some(next)) = (KERNEL.get(row), KERNEL.get(row.wrapping_add(1))) else { return };
         for (line, out) in self.lines.iter().zip(frame) {
             let Some(heard) = line.get(self.oldest..).and_then(|line| line.first_chunk()) else { return };
-            *out = if whole { middle(heard) } else { weighted(heard, &weights) };
+            *out = if self.phase == 0 { middle(heard) } else { between(heard, here, next, self.phase) };
         }
     }
 }
@@ -142,32 +142,29 @@ fn middle(heard: &[i16; TAPS]) -> i16 {
     *middle
 }
 
-/// The sinc at this phase, between two rows of the table.
-fn weights(phase: u32) -> [i16; TAPS] {
-    let mut weights = [0; TAPS];
-    let row = (phase >> 25) as usize;
-    let far = ((phase >> 10) & 0x7fff) as i32;
-    if let (Some(here), Some(next)) = (KERNEL.get(row), KERNEL.get(row.wrapping_add(1))) {
-        for (weight, (here, next)) in weights.iter_mut().zip(here.iter().zip(next)) {
-            let (here, next) = (i32::from(*here), i32::from(*next));
-            let both = here.wrapping_mul(32_768_i32.wrapping_sub(far)).wrapping_add(next.wrapping_mul(far));
-            *weight = (both.wrapping_add(1 << 14) >> 15) as i16;
-        }
+/// What both rows of the table make of the samples, and between these two in a straight line.
+///
+/// Half of the products fit 32 bits, all of them might not. Groups of four are for compilers that unroll nothing.
+fn between(heard: &[i16; TAPS], here: &[i16; TAPS], next: &[i16; TAPS], phase: u32) -> i16 {
+    let mut sums = [[0_i32; 2]; 2];
+    let [[even, odd], [next_even, next_odd]] = &mut sums;
+    let rows = here.as_chunks().0.iter().zip(next.as_chunks().0);
+    for ([v0, v1, v2, v3], ([a0, a1, a2, a3], [b0, b1, b2, b3])) in heard.as_chunks().0.iter().zip(rows) {
+        *even = even.wrapping_add(times(v0, a0)).wrapping_add(times(v2, a2));
+        *odd = odd.wrapping_add(times(v1, a1)).wrapping_add(times(v3, a3));
+        *next_even = next_even.wrapping_add(times(v0, b0)).wrapping_add(times(v2, b2));
+        *next_odd = next_odd.wrapping_add(times(v1, b1)).wrapping_add(times(v3, b3));
     }
-    weights
-}
-
-/// Half of the products fit 32 bits, all of them might not.
-fn weighted(heard: &[i16; TAPS], weights: &[i16; TAPS]) -> i16 {
-    let (heard, weights) = (heard.as_chunks::<{ TAPS / 2 }>().0, weights.as_chunks::<{ TAPS / 2 }>().0);
-    let sum = heard.iter().zip(weights).fold(0_i64, |sum, (h, w)| sum.wrapping_add(i64::from(dot(h, w))));
+    let [here, next] = sums.map(|[even, odd]| i64::from(even).wrapping_add(i64::from(odd)));
+    let far = i64::from((phase >> 10) & 0x7fff);
+    let sum = here.wrapping_add(next.wrapping_sub(here).wrapping_mul(far) >> 15);
     // A coefficient of one is one less than it should be, so a 2⁻¹⁵th is missing.
     let full = sum.wrapping_add(sum >> 15);
     (full.wrapping_add(1 << 14) >> 15).clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
 }
 
-fn dot(a: &[i16; TAPS / 2], b: &[i16; TAPS / 2]) -> i32 {
-    a.iter().zip(b).fold(0, |sum: i32, (a, b)| sum.wrapping_add(i32::from(*a).wrapping_mul(i32::from(*b))))
+fn times(a: &i16, b: &i16) -> i32 {
+    i32::from(*a).wrapping_mul(i32::from(*b))
 }
 
 #[cfg(test)]
