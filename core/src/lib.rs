@@ -12,7 +12,7 @@
 //! | ring | what | modules |
 //! |---|---|---|
 //! | 4 crank | one turn of capture or playback; lamp, switch, amplifier | [`port`], [`cycle`], [`board`] |
-//! | 3 engines | samples to packets and back | [`codec`], [`engine`], [`jitter`] |
+//! | 3 engines | samples to packets and back; the pace of sound | [`codec`], [`engine`], [`jitter`], [`resample`], [`stretch`] |
 //! | 2 policy | decisions | [`adapt`], [`supervise`] |
 //! | 1 mechanism | memory and bytes | [`sync`], [`pool`], [`latest`], [`notice`], [`wire`] |
 //! | 0 vocabulary | words and numbers | [`time`], [`config`], [`capacity`], [`meter`], [`signal`], `fmt` |
@@ -47,7 +47,9 @@ pub mod meter;
 pub mod notice;
 pub mod pool;
 pub mod port;
+pub mod resample;
 pub mod signal;
+pub mod stretch;
 pub mod supervise;
 pub mod sync;
 pub mod time;

@@ -74,6 +74,33 @@ pub fn cross_fade(into: &mut [i16], next: &[i16], channels: usize) {
     }
 }
 
+/// The same between sounds that are alike by so much (Q15: 32 768 for copies, 0 for strangers), at an even level:
+/// halfway a linear cross-fade of strangers is 3 dB too quiet, so both are raised by as much as will be missing.
+pub fn cross_fade_level(into: &mut [i16], next: &[i16], channels: usize, likeness: i32) {
+    let channels = channels.max(1);
+    let steps = i32::try_from(into.len().min(next.len()).checked_div(channels).unwrap_or(0)).unwrap_or(0).max(1);
+    let strange = UNITY.wrapping_sub(likeness.clamp(0, UNITY));
+    for (step, (old, new)) in (0_i32..).zip(into.chunks_mut(channels).zip(next.chunks(channels))) {
+        let gain = UNITY.saturating_mul(step).checked_div(steps).unwrap_or(UNITY).clamp(0, UNITY);
+        let rest = UNITY.wrapping_sub(gain);
+        let missing = (gain.wrapping_mul(rest) >> 14).wrapping_mul(strange) >> 15;
+        let raise = inverse_root(missing);
+        for (a, b) in old.iter_mut().zip(new) {
+            let mixed = i32::from(*a).wrapping_mul(rest).wrapping_add(i32::from(*b).wrapping_mul(gain));
+            let raised = i64::from(mixed).wrapping_mul(i64::from(raise)) >> 30;
+            *a = raised.clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16;
+        }
+    }
+}
+
+/// `1 / √(1 − missing)` in Q15 for up to a half: the series to its fifth term, right to 1 %.
+fn inverse_root(missing: i32) -> i32 {
+    // 35/128, 5/16, 3/8, 1/2, 1, the last one first.
+    [8_960, 10_240, 12_288, 16_384, UNITY]
+        .into_iter()
+        .fold(0, |sum: i32, term| term.wrapping_add(sum.wrapping_mul(missing) >> 15))
+}
+
 /// Turns interleaved sound of `from` channels into `to` channels, frame by frame: one to two copies, two
 /// to one averages. Returns how many values were written.
 pub fn convert_channels(input: &[i16], from: usize, output: &mut [i16], to: usize) -> usize {
@@ -160,6 +187,29 @@ mod tests {
             cross_fade(&mut pcm, &[to; 120], 1);
             assert!(pcm.iter().all(|v| (from.min(to)..=from.max(to)).contains(v)), "{from} to {to}: {pcm:?}");
         }
+    }
+
+    #[test]
+    fn an_even_cross_fade_of_strangers_keeps_the_level_and_of_copies_the_sound() {
+        let mut state = 1_u32;
+        let mut noise = || -> [i16; 4800] {
+            core::array::from_fn(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 16) as i16 / 4
+            })
+        };
+        let (before, next) = (noise(), noise());
+        let mut mixed = before;
+        cross_fade_level(&mut mixed, &next, 1, 0);
+        let middle = |pcm: &[i16]| f64::from(Level::of(&pcm[2000..2800]).mean_square);
+        let ratio = middle(&mixed) / middle(&before);
+        assert!((0.85..1.15).contains(&ratio), "{ratio}");
+        let mut same = before;
+        cross_fade_level(&mut same, &before, 1, UNITY);
+        assert!(same.iter().zip(&before).all(|(a, b)| (i32::from(*a) - i32::from(*b)).abs() <= 1));
+        let mut loud = [i16::MIN; 64];
+        cross_fade_level(&mut loud, &[i16::MIN; 64], 2, 0);
+        assert_eq!(loud, [i16::MIN; 64], "clipped, not wrapped");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use soundpost_core::latest::{Publisher, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
 use soundpost_core::pool::{Pool, Shared};
 use soundpost_core::supervise::{Action, Event, Supervisor};
+use soundpost_core::resample::Resampler;
+use soundpost_core::stretch::{Stretch, Urgency};
 use soundpost_core::time::Instant;
 use soundpost_core::wire::{self, Fault, Frame, Header, Hello, Kind, Welcome};
 use world::{Card, Codec, Ticks};
@@ -106,6 +108,29 @@ fn entry_playback_render(engine: &mut Playback<Codec, Packet>, now: Instant, que
 fn entry_playback_restart(engine: &mut Playback<Codec, Packet>) {
     engine.restart();
     engine.on_xrun();
+}
+
+#[unsafe(no_mangle)]
+fn entry_resample(resampler: &mut Resampler, ppb: i32, input: &[i16], out: &mut [i16]) -> usize {
+    resampler.set_ratio_ppb(ppb);
+    let missing = resampler.needed(out.len()).saturating_sub(input.len());
+    resampler.process(input, out).wrapping_add(missing)
+}
+
+#[unsafe(no_mangle)]
+fn entry_stretch_hear(stretch: &mut Stretch, pcm: &[i16]) -> bool {
+    stretch.hear(pcm);
+    stretch.is_quiet(pcm)
+}
+
+#[unsafe(no_mangle)]
+fn entry_stretch_remove(stretch: &Stretch, sound: &mut [i16], at_most: usize, urgency: Urgency) -> usize {
+    stretch.remove(sound, at_most, urgency).map_or(0, |done| done.samples)
+}
+
+#[unsafe(no_mangle)]
+fn entry_stretch_insert(stretch: &Stretch, room: &mut [i16], filled: usize, most: usize, urgency: Urgency) -> usize {
+    stretch.insert(room, filled, most, urgency).map_or(0, |done| done.samples)
 }
 
 #[unsafe(no_mangle)]

@@ -12,6 +12,8 @@ use soundpost_core::latest::Latest;
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
 use soundpost_core::pool::Pool;
 use soundpost_core::supervise::Supervisor;
+use soundpost_core::resample::Resampler;
+use soundpost_core::stretch::Stretch;
 use soundpost_core::wire::Frame;
 
 /// As many bytes as a value of `$type` has, under a name that `cargo xtask prove sizes` looks for.
@@ -39,4 +41,6 @@ mod of {
     size!(playback_ring, Queue<Inbound<'static, PLAYBACK_SLOTS>, HANDOVER_RING_LEN>);
     size!(playback_report, Latest<PlaybackReport>);
     size!(supervisor, Supervisor);
+    size!(resampler, Resampler);
+    size!(stretch, Stretch);
 }

@@ -4,9 +4,11 @@
 //! and sum it up, [`continuity`] follows a long signal through a recording piece by piece. All work
 //! on similarity of shape (normalised cross-correlation), so levels do not matter; a codec's
 //! changes to the waveform lower the peak but do not move it. Figures in frames are at [`RATE`].
+//! [`likeness`] and [`opinion`] say how much a sound has suffered.
 
 mod continuity;
 mod correlate;
+mod quality;
 mod spectrum;
 
 use std::f64::consts::PI;
@@ -14,6 +16,7 @@ use std::fmt;
 
 pub use continuity::{Continuity, Hole, Limits, Piece, Verdict, continuity, continuity_with};
 pub use correlate::Found;
+pub use quality::{Likeness, SEGMENT, likeness, opinion, spectrum};
 
 use crate::RATE;
 

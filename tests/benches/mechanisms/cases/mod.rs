@@ -3,6 +3,7 @@
 //! A case sets up, does its job so many times under the clock, and then checks that it did what it says: a pool is
 //! whole again, what was read adds up. So a figure is never of something that does nothing.
 
+mod actuators;
 mod frame;
 mod latest;
 mod pool;
@@ -49,7 +50,7 @@ pub(crate) struct Group {
 
 /// All of them.
 pub(crate) fn groups() -> Vec<Group> {
-    [pool::GROUPS, ring::GROUPS, frame::GROUPS, latest::GROUPS, wire::GROUPS].concat()
+    [pool::GROUPS, ring::GROUPS, frame::GROUPS, latest::GROUPS, wire::GROUPS, actuators::GROUPS].concat()
 }
 
 /// How many threads do a job at once.
