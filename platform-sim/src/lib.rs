@@ -10,6 +10,7 @@ mod clock;
 mod codec;
 mod device;
 mod pins;
+pub mod playout;
 
 pub use clock::VirtualClock;
 pub use codec::{CONCEALED, MarkerDecoder, MarkerEncoder};
