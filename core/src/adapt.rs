@@ -35,7 +35,7 @@ pub const QUIET_US_MAX: i64 = 40_000;
 /// An error is undone within this time, if the rate allows.
 const SETTLE_US: i64 = 1_000_000;
 /// Smaller errors are none.
-const DEAD_US: i64 = 300;
+const DEAD_US: i64 = 100;
 /// More than this too much is not left to the rate alone.
 const FAR_US: i64 = 30_000;
 /// Between two removals or insertions, so that each is heard alone.

@@ -5,7 +5,7 @@
 //! steps keep the size of it from swinging.
 
 /// An edge shall lie so far inside the pull, rather than just before it.
-const INSIDE_US: i64 = 200;
+const INSIDE_US: i64 = 250;
 /// Finer grids are none.
 const GRID_US_MIN: i64 = 400;
 /// It goes down only by more than this, beyond a step.

@@ -55,11 +55,11 @@ const TERMS: [Terms; 4] = [
     },
     Terms {
         price: Span::from_millis(3_500),
-        calm_price: Span::from_millis(6_000),
+        calm_price: Span::from_millis(5_000),
         calm: Span::from_millis(15),
         slack: Span::from_millis(40),
         stretches_per_minute: 14,
-        hazard: 6_554,
+        hazard: 4_915,
         shrinks: true,
     },
     Terms {
