@@ -1,185 +1,274 @@
-//! How long packets wait before they are played: grow at once when one came too late, always come back.
+//! How long sound waits before it is played: as little as the network allows, and it always comes back.
 //!
-//! The first storey of the playout policy. *Slack* is how long a packet had been waiting when its first
-//! sample was needed. The least slack of the last second is delay that nobody needed; what exceeds the
-//! target is cut out, a few milliseconds at a time. A packet that came late raises the target by what was
-//! missing, and every quiet ten seconds lower it by one step, down to the floor.
+//! *Delay* is how much later a sample is played than the fastest packet of late would have allowed
+//! ([`arrivals`]): it is a difference of stream time and clock, so it is known exactly and without noise, whatever is in
+//! which queue. From how late packets come and what made-up sound is worth ([`Terms`]) follows the delay to aim at; from
+//! the distance to that, what to do: play by up to half a percent faster or slower, take a period out, put one in, or
+//! wait under made-up sound. Nothing here knows what a sample is.
+//!
+//! The ideas are old and public: the sliding reference and the histogram of block maxima as in WebRTC's NetEq, the price of
+//! lateness as in Agrawal, Chen and Sreenan (1998), insertion ahead of trouble as in Liang, Färber and Girod (2003).
+//! `docs/playout.md` says how they are put together and what that achieves.
 
-use crate::time::{Instant, Span};
+mod arrivals;
+mod goal;
+pub mod histogram;
+mod pulls;
 
-/// The delay that is kept when nothing disturbs: it covers the raggedness of two device periods and of the
-/// scheduler.
-pub const FLOOR: Span = Span::from_millis(4);
-/// The most delay that is ever held on purpose.
-pub const CEILING: Span = Span::from_millis(200);
-/// One cut: the shortest Opus frame, cross-faded.
-pub const CUT_SAMPLES: u64 = 120;
+use crate::config::{Playout, Terms};
+use crate::time::{Instant, MediaTime, Span};
+use arrivals::Arrivals;
+use goal::Goal;
+use pulls::Pulls;
 
-const STEP: Span = Span::from_micros(2_500);
-const TOLERANCE: Span = Span::from_micros(3_000);
-/// The first window is short, so that a bad start is mended at once; each next one is twice as long.
-const FIRST_WINDOW: Span = Span::from_millis(125);
-const WINDOW: Span = Span::from_millis(500);
-const QUIET: Span = Span::from_millis(10_000);
-const FAR_OFF: Span = Span::from_millis(60);
+/// The most delay that is ever aimed at.
+pub const CEILING: Span = Span::from_millis(600);
+/// What a stream begins with as long as nothing is known of the network.
+pub const START: Span = Span::from_millis(10);
+/// The most by which playing is made faster or slower: less than a tenth of a semitone.
+pub const RATE_PPM_MAX: i32 = 5_000;
+/// One insertion or removal changes the delay by this at most.
+pub const STRETCH_US_MAX: i64 = 15_000;
+/// As much may be cut out in one go where it is quiet.
+pub const QUIET_US_MAX: i64 = 40_000;
 
-/// What to do about the delay, asked once a packet.
+/// An error is undone within this time, if the rate allows.
+const SETTLE_US: i64 = 1_000_000;
+/// Smaller errors are none.
+const DEAD_US: i64 = 100;
+/// More than this too much is not left to the rate alone.
+const FAR_US: i64 = 30_000;
+/// Between two removals or insertions, so that each is heard alone.
+const APART_US: i64 = 120_000;
+/// Between two insertions against a gap: it is worse to wait.
+const APART_PRESSED_US: i64 = 10_000;
+/// Stretches that may be saved up.
+const SAVED_MAX: i64 = 20;
+const MINUTE_US: i64 = 60_000_000;
+/// With no stretch left, a gap must be so likely; Q15.
+const SURE: i64 = 29_491;
+/// A gap is expected so long before it is there.
+const AHEAD_US: i64 = 10_000;
+/// Time that is this far off is another time.
+const SANE_US: i64 = 10_000_000;
+
+/// What to do to the sound that is played next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Decision {
+pub enum Correction {
     /// Nothing.
-    Keep,
-    /// Cut [`CUT_SAMPLES`] out.
-    Cut,
-    /// So much too much that cutting would take long: leave this packet out.
-    Skip,
+    None,
+    /// Take so much out if nobody hears it.
+    Remove(Span),
+    /// Put so much in, for soon there will be nothing to play.
+    Insert(Span),
 }
 
-/// Watches slack, decides about delay.
+/// Watches arrivals and pulls, decides about delay.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Depth {
-    target: Span,
-    least: Span,
-    least_before: Option<Span>,
-    window: Span,
-    window_ends: Option<Instant>,
-    quiet_until: Instant,
+    terms: Terms,
+    arrivals: Arrivals,
+    pulls: Pulls,
+    goal: Goal,
+    ceiling: i64,
+    /// The most that was wanted so far, for terms that never shrink.
+    most: i64,
+    /// Stretches that may be used, in microseconds of a minute each.
+    saved: i64,
+    latest: i64,
+    /// No stretch before.
+    free_at: i64,
 }
 
 impl Default for Depth {
     fn default() -> Self {
-        Self::new()
+        Self::new(Playout::default())
     }
 }
 
 impl Depth {
-    /// At the floor, with nothing observed.
+    /// Nothing observed.
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn new(profile: Playout) -> Self {
         Self {
-            target: FLOOR,
-            least: CEILING,
-            least_before: None,
-            window: FIRST_WINDOW,
-            window_ends: None,
-            quiet_until: Instant::ZERO,
+            terms: profile.terms(),
+            arrivals: Arrivals::new(),
+            pulls: Pulls::new(),
+            goal: Goal::new(),
+            ceiling: micros(Instant::ZERO.plus(CEILING)),
+            most: 0,
+            saved: SAVED_MAX.saturating_mul(MINUTE_US),
+            latest: 0,
+            free_at: 0,
         }
+    }
+
+    /// Other terms from now on; what was observed stays.
+    pub const fn set_profile(&mut self, profile: Playout) {
+        self.terms = profile.terms();
+    }
+
+    /// Never aims at more than this, nor than [`CEILING`]: there is no room for more.
+    pub fn limit(&mut self, most: Span) {
+        self.ceiling = micros(Instant::ZERO.plus(most.min(CEILING)));
+    }
+
+    /// A new stream begins. What was observed of the network stays, for it is the same one.
+    pub fn restart(&mut self) {
+        self.arrivals.restart();
+        self.goal = Goal::new();
+    }
+
+    /// A packet came.
+    pub fn arrived(&mut self, now: Instant, media: MediaTime, samples: u32) {
+        self.arrivals.observe(now, media, samples);
+    }
+
+    /// The device asks for `samples`.
+    pub fn pulled(&mut self, now: Instant, samples: u64) {
+        self.pulls.observe(now, samples);
+        let due = self.pulls.due();
+        let past = due.saturating_sub(self.latest).clamp(0, MINUTE_US);
+        self.latest = due;
+        if self.free_at > due.saturating_add(MINUTE_US) {
+            self.free_at = due;
+        }
+        let earned = past.saturating_mul(i64::from(self.terms.stretches_per_minute));
+        self.saved = self.saved.saturating_add(earned).min(SAVED_MAX.saturating_mul(MINUTE_US));
+        self.aim();
+    }
+
+    /// Delay to aim at, on the grid of pulls.
+    fn aim(&mut self) {
+        let Some(reference) = self.arrivals.reference() else { return };
+        let mut wanted = self.wanted();
+        if !self.terms.shrinks {
+            self.most = self.most.max(wanted);
+            wanted = self.most;
+        }
+        let wanted = wanted.saturating_add(self.pulls.allowance()).clamp(0, self.ceiling);
+        let now = self.pulls.due().saturating_sub(reference);
+        self.goal.aim(wanted, now, self.pulls.period(), self.arrivals.packet());
+    }
+
+    /// What the price rule says; where little is enough for a calm network, that.
+    fn wanted(&self) -> i64 {
+        if !self.arrivals.is_known() {
+            return micros(Instant::ZERO.plus(START));
+        }
+        let fair = self.arrivals.quantile(self.terms.price.as_micros());
+        let calm = self.arrivals.quantile(self.terms.calm_price.as_micros());
+        let cap = self.terms.calm.as_micros() as i64;
+        if self.terms.price == self.terms.calm_price || calm <= cap { fair.max(calm) } else { fair }
+    }
+
+    /// The delay that `next` has, if it is played at this pull; negative if it is earlier than packets come.
+    #[must_use]
+    pub fn delay_us(&self, next: MediaTime) -> i64 {
+        let Some(reference) = self.arrivals.reference() else { return 0 };
+        let due = self.pulls.due().saturating_sub(self.arrivals.micros(next));
+        due.saturating_sub(reference).clamp(-SANE_US, SANE_US)
     }
 
     /// The delay aimed at.
     #[must_use]
-    pub const fn target(&self) -> Span {
-        self.target
+    pub const fn goal_us(&self) -> i64 {
+        self.goal.get()
     }
 
-    /// The least slack of late, observed for half a second to a second (less at the start). `None` before.
+    /// The delay that lateness alone asks for, before it is put on the grid of pulls.
     #[must_use]
-    pub fn depth(&self) -> Option<Span> {
-        self.least_before.map(|before| before.min(self.least))
+    pub fn floor(&self) -> Span {
+        Span::from_micros(self.wanted().max(0).unsigned_abs())
     }
 
-    /// A new stream begins: what was observed says nothing about it. The target stays, for the network is
-    /// the same.
-    pub fn restart(&mut self) {
-        self.window = FIRST_WINDOW;
-        self.window_ends = None;
-        self.least_before = None;
-        self.least = CEILING;
+    /// Allowance for late pulls that is part of the goal.
+    #[must_use]
+    pub const fn pull_allowance(&self) -> Span {
+        Span::from_micros(self.pulls.allowance().unsigned_abs())
     }
 
-    /// A packet came `missing` too late; that much delay was added.
-    pub fn late(&mut self, now: Instant, missing: Span) {
-        self.target = self.target.plus(missing).min(CEILING);
-        self.quiet_until = now.plus(QUIET);
-        self.restart();
+    /// By how many millionths the sender's clock is slow.
+    #[must_use]
+    pub fn drift_ppm(&self) -> i32 {
+        self.arrivals.drift_ppm()
     }
 
-    /// A packet is about to be played after it waited for `slack`.
-    pub fn observe(&mut self, now: Instant, slack: Span) -> Decision {
-        if now >= self.quiet_until {
-            self.target = self.target.minus(STEP).max(FLOOR);
-            self.quiet_until = now.plus(QUIET);
+    /// How much faster to play, in millionths, when the delay is `delay_us`.
+    #[must_use]
+    pub fn rate_ppm(&self, delay_us: i64) -> i32 {
+        let error = delay_us.saturating_sub(self.goal.get());
+        let clocks = -i64::from(self.arrivals.drift_ppm());
+        let chase = if error.saturating_abs() < DEAD_US { 0 } else { error.saturating_mul(1_000_000) / SETTLE_US };
+        let limit = i64::from(RATE_PPM_MAX);
+        clocks.saturating_add(chase).clamp(-limit, limit) as i32
+    }
+
+    /// What to do besides, when the delay is `delay_us` and `ahead_us` of sound without a gap is here; `missing` says
+    /// that what comes after it is not, nor anything later. More than [`STRETCH_US_MAX`] is for quiet alone.
+    #[must_use]
+    pub fn correction(&self, delay_us: i64, ahead_us: i64, missing: bool) -> Correction {
+        if self.saved < MINUTE_US || self.terms.stretches_per_minute == 0 {
+            return Correction::None;
         }
-        self.least = self.least.min(slack);
-        match self.window_ends {
-            None => self.window_ends = Some(now.plus(self.window)),
-            Some(end) if now >= end => {
-                self.least_before = Some(self.least);
-                self.least = slack;
-                self.window = self.window.plus(self.window).min(WINDOW);
-                self.window_ends = Some(now.plus(self.window));
-            }
-            Some(_) => {}
+        let due = self.pulls.due();
+        let error = delay_us.saturating_sub(self.goal.get());
+        let spare = ahead_us.saturating_sub(self.pulls.period());
+        if error > FAR_US && spare >= STRETCH_US_MAX && due >= self.free_at {
+            return Correction::Remove(Span::from_micros(QUIET_US_MAX.min(error).min(spare).unsigned_abs()));
         }
-        let excess = self.depth().unwrap_or(Span::ZERO).minus(self.target);
-        if excess > FAR_OFF {
-            Decision::Skip
-        } else if excess > TOLERANCE {
-            Decision::Cut
-        } else {
-            Decision::Keep
+        if missing && self.will_starve(delay_us, ahead_us) {
+            return Correction::Insert(Span::from_micros(STRETCH_US_MAX.unsigned_abs()));
         }
+        Correction::None
     }
 
-    /// `removed` was taken out of the delay.
-    pub fn shortened(&mut self, removed: Span) {
-        self.least = self.least.minus(removed);
-        self.least_before = self.least_before.map(|before| before.minus(removed));
+    /// Whether it is likely enough that the packet behind `ahead_us` of sound will not be here in time. The fewer
+    /// stretches are left, the surer it must be.
+    fn will_starve(&self, delay_us: i64, ahead_us: i64) -> bool {
+        let period = self.pulls.period();
+        let waited = delay_us.saturating_sub(ahead_us);
+        if ahead_us >= period.saturating_add(AHEAD_US) || waited <= 0 {
+            return false;
+        }
+        if self.pulls.due() < self.free_at.saturating_sub(APART_US).saturating_add(APART_PRESSED_US) {
+            return false;
+        }
+        if ahead_us < period {
+            return true;
+        }
+        let full = SAVED_MAX.saturating_mul(MINUTE_US);
+        let used = full.saturating_sub(self.saved).saturating_mul(1 << 15).checked_div(full).unwrap_or(0);
+        let least = i64::from(self.terms.hazard);
+        let least = least.saturating_add(SURE.saturating_sub(least).max(0).saturating_mul(used) >> 15);
+        i64::from(self.arrivals.hazard(waited, delay_us)) >= least
+    }
+
+    /// A correction was made.
+    pub fn stretched(&mut self) {
+        self.saved = self.saved.saturating_sub(MINUTE_US);
+        self.free_at = self.pulls.due().saturating_add(APART_US);
+    }
+
+    /// There is nothing to play for `gap_us`, the delay is `delay_us`: for how much of that stream time stands still, so
+    /// that the delay grows and what comes late is still played.
+    #[must_use]
+    pub fn hold_us(&self, delay_us: i64, gap_us: i64) -> i64 {
+        let slack = micros(Instant::ZERO.plus(self.terms.slack));
+        let most = self.goal.get().saturating_add(slack).min(self.ceiling.saturating_add(slack));
+        most.saturating_sub(delay_us).clamp(0, gap_us)
+    }
+
+    /// There was nothing to play at this pull; the packet that is waited for is `late_us` late already.
+    pub fn starved(&mut self, late_us: i64) {
+        self.arrivals.pend(late_us.clamp(0, SANE_US));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Plays 20 ms packets whose slack is `slack` for `seconds`, obeying; returns the slack at the end.
-    fn play(depth: &mut Depth, now: &mut Instant, mut slack: Span, seconds: u64) -> Span {
-        for _ in 0..seconds * 50 {
-            let cut = match depth.observe(*now, slack) {
-                Decision::Keep => Span::ZERO,
-                Decision::Cut => Span::from_samples(CUT_SAMPLES),
-                Decision::Skip => Span::from_millis(20),
-            };
-            depth.shortened(cut);
-            slack = slack.minus(cut);
-            *now = now.plus(Span::from_millis(20));
-        }
-        slack
-    }
-
-    #[test]
-    fn delay_that_nobody_needs_is_gone_in_three_seconds() {
-        for excess in [5, 50, 150, 1500] {
-            let (mut depth, mut now) = (Depth::new(), Instant::ZERO);
-            let slack = play(&mut depth, &mut now, FLOOR.plus(Span::from_millis(excess)), 3);
-            assert!(slack <= FLOOR.plus(TOLERANCE), "{excess} ms too much became {slack:?}");
-            assert!(slack >= FLOOR.minus(STEP), "{excess} ms too much was cut to {slack:?}");
-        }
-    }
-
-    #[test]
-    fn a_late_packet_raises_the_target_and_quiet_brings_it_back() {
-        let (mut depth, mut now) = (Depth::new(), Instant::ZERO);
-        depth.late(now, Span::from_millis(10));
-        assert_eq!(depth.target(), FLOOR.plus(Span::from_millis(10)));
-        depth.late(now, Span::from_millis(5_000));
-        assert_eq!(depth.target(), CEILING);
-        let mut slack = CEILING;
-        for _ in 0..80 {
-            slack = play(&mut depth, &mut now, slack, 10);
-        }
-        assert_eq!(depth.target(), FLOOR);
-        assert!(slack <= FLOOR.plus(TOLERANCE));
-    }
-
-    #[test]
-    fn one_early_packet_among_punctual_ones_changes_nothing() {
-        let (mut depth, mut now) = (Depth::new(), Instant::ZERO);
-        for n in 0..500 {
-            let slack = if n % 20 == 0 { FLOOR } else { FLOOR.plus(Span::from_millis(40)) };
-            assert_eq!(depth.observe(now, slack), Decision::Keep);
-            now = now.plus(Span::from_millis(20));
-        }
-    }
+/// Microseconds since the start of the clock, far from the end of the number.
+const fn micros(at: Instant) -> i64 {
+    let us = at.as_micros();
+    if us < 1 << 61 { us as i64 } else { 1 << 61 }
 }

@@ -25,8 +25,11 @@ pub const PAYLOAD_MAX: usize = 3 * 1275 + 1 + 1 + 2 * 2;
 /// scheduling trouble, at 20 ms frames 160 ms.
 pub const HANDOVER_RING: usize = 8;
 
-/// Packets that the jitter store may hold: 60 ms frames leave it nearly empty, at 2.5 ms it bridges 50 ms.
-pub const STORE_PACKETS: usize = 20;
+/// Packets that the jitter store has room for: at 10 ms it bridges two thirds of a second.
+pub const STORE_PACKETS: usize = 64;
+
+/// Packets that the jitter store may hold where their memory is the playback pool's, which is one word of bits.
+pub const POOLED_PACKETS: usize = 22;
 
 /// Slots of the capture pool.
 pub const CAPTURE_SLOTS: usize = HANDOVER_RING // waiting in the ring
@@ -36,7 +39,7 @@ pub const CAPTURE_SLOTS: usize = HANDOVER_RING // waiting in the ring
 
 /// Slots of the playback pool.
 pub const PLAYBACK_SLOTS: usize = HANDOVER_RING // waiting in the ring
-    + STORE_PACKETS // in the jitter store
+    + POOLED_PACKETS // in the jitter store
     + 1 // being received
     + 1; // being decoded
 
@@ -72,6 +75,7 @@ pub const HANDOVER_RING_LEN: usize = ring(HANDOVER_RING);
 pub const COMMAND_RING_LEN: usize = ring(COMMAND_RING);
 
 const _: () = assert!(CAPTURE_SLOTS <= 32 && PLAYBACK_SLOTS <= 32, "a pool is one word of bits");
+const _: () = assert!(POOLED_PACKETS <= STORE_PACKETS, "the store has room for what the pool lends");
 const _: () = assert!(COMMAND_RING >= COMMANDS_PER_TURN, "a turn can be kept busy");
 const _: () = assert!(PAYLOAD_MAX < u16::MAX as usize, "the wire carries lengths in 16 bits");
 const _: () = assert!(PERIOD_SAMPLES_MAX <= FRAME_SAMPLES_MAX, "a period fits the playback buffer");

@@ -91,6 +91,30 @@ pub fn opus_samples(packet: &[u8]) -> Option<u32> {
     (1..=5760).contains(&samples).then_some(samples)
 }
 
+/// Whether an Opus packet holds redundancy from which the one before it can be rebuilt (the LBRR flags of RFC 6716
+/// section 4.2.3). Only packets of one frame are looked into; others are said to hold none.
+#[must_use]
+pub fn opus_rebuilds(packet: &[u8]) -> bool {
+    let Some([toc, flags]) = packet.first_chunk() else { return false };
+    // CELT has no such thing.
+    if toc >> 3 >= 16 || toc & 3 != 0 {
+        return false;
+    }
+    // One flag of activity for each 20 ms, then the one that is looked for; then the same for the side channel.
+    let frames = match toc >> 3 {
+        config @ 0..=11 => 1_u32.max(u32::from(config & 3)),
+        _ => 1,
+    };
+    let flag = |channel: u32| {
+        flags.wrapping_shr(7_u32.wrapping_sub(channel.wrapping_add(1).wrapping_mul(frames).wrapping_add(channel))) & 1
+            == 1
+    };
+    flag(0) || (toc & 4 != 0 && flag(1))
+}
+
+/// The longest payload that is no sound: Opus' discontinuous transmission leaves out what such packets would hold.
+pub const SILENT_BYTES_MAX: usize = 2;
+
 /// Where a packet stands in its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -5,10 +5,12 @@
 //! no value here: text becomes a type once, at the edge, or a [`ConfigError`] that names what is allowed.
 
 mod board;
+mod playout;
 mod text;
 
 use crate::time::Span;
 pub use board::{BOARD, BoardTiming};
+pub use playout::{Playout, Terms};
 pub use text::ConfigError;
 
 /// How devices are driven. The shells take these numbers from here; none of their own.

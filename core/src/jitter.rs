@@ -34,6 +34,7 @@ pub enum Stored {
 #[derive(Debug)]
 pub struct Store<P> {
     packets: heapless::Vec<Arrival<P>, STORE_PACKETS>,
+    most: usize,
 }
 
 impl<P> Default for Store<P> {
@@ -46,7 +47,7 @@ impl<P> Store<P> {
     /// An empty store.
     #[must_use]
     pub const fn new() -> Self {
-        Self { packets: heapless::Vec::new() }
+        Self { packets: heapless::Vec::new(), most: STORE_PACKETS }
     }
 
     /// Puts a packet in its place. When the store is full the oldest packet goes: the newest sound is the
@@ -56,7 +57,7 @@ impl<P> Store<P> {
         if self.packets.iter().any(|other| other.extent.media == media) {
             return Stored::Duplicate;
         }
-        let stored = if self.packets.is_full() {
+        let stored = if self.packets.len() >= self.most {
             drop(self.take_front());
             Stored::Displaced
         } else {
@@ -66,6 +67,22 @@ impl<P> Store<P> {
         // Cannot fail: there is room, and the place is not beyond the end (which `min` says to the compiler too).
         let _ = self.packets.insert(place.min(self.packets.len()), arrival);
         stored
+    }
+
+    /// Keeps at most so many, if that is less than it has room for; at least one.
+    pub fn limit(&mut self, most: usize) {
+        self.most = most.clamp(1, STORE_PACKETS);
+    }
+
+    /// How many packets it may hold.
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        self.most
+    }
+
+    /// All packets, in the order of stream time.
+    pub fn iter(&self) -> impl Iterator<Item = &Arrival<P>> {
+        self.packets.iter()
     }
 
     /// The packet with the earliest stream time.

@@ -110,22 +110,42 @@ pub struct PlaybackReport {
     pub overflow: u64,
     /// Packets that the decoder refused.
     pub decode_errors: u64,
-    /// Samples made up for lost packets.
+    /// Packets that never came.
+    pub lost: u64,
+    /// Samples made up for packets that were lost or came too late.
     pub concealed_samples: u64,
     /// Samples made up while waiting for a late packet; the delay grew by them.
     pub held_samples: u64,
-    /// Samples cut out to bring the delay down.
+    /// Times that a wait began.
+    pub holds: u64,
+    /// Samples rebuilt from the redundancy in the next packet.
+    pub recovered_samples: u64,
+    /// Samples of silence that the sender meant.
+    pub silent_samples: u64,
+    /// Periods taken out, or pieces of quiet, to bring the delay down.
+    pub removals: u64,
+    /// Samples in them.
     pub cut_samples: u64,
+    /// Periods put in, to gain time for a late packet.
+    pub insertions: u64,
+    /// Samples in them.
+    pub inserted_samples: u64,
     /// Times that the stream time jumped and playback followed.
     pub resyncs: u64,
     /// Times that the device ran dry.
     pub xruns: u64,
     /// Samples played from packets.
     pub played_samples: u64,
-    /// Delay that is held on purpose now: the least time that packets wait, of late.
+    /// Delay now: how much later sound is played than the fastest packet of late would have allowed.
     pub depth: Span,
     /// The delay aimed at.
     pub target: Span,
+    /// The delay that lateness of packets alone asks for; the aim is the next one at which a pull begins with a packet.
+    pub floor: Span,
+    /// What the aim holds for pulls that come late themselves.
+    pub pull_allowance: Span,
+    /// By how many millionths the sender's clock is slow beside ours.
+    pub drift_ppm: i32,
     /// Samples in the device after the latest period.
     pub queued: u32,
     /// What a level meter shows.

@@ -5,6 +5,7 @@
 //! the caller's [`Urgency`]; where next to nothing is heard, any length will do. That it is worth doing at all, and
 //! how often, is decided elsewhere.
 
+mod repeat;
 mod search;
 
 use crate::config::Channels;

@@ -98,7 +98,10 @@ impl Decode for MarkerDecoder {
             return Err(REFUSED);
         }
         let (number, runs) = runs.split_first_chunk().ok_or(REFUSED)?;
-        self.latest.set(u64::from_le_bytes(*number));
+        // Nothing, where the packet ends in a gap.
+        if *number != [0; NUMBER_BYTES] {
+            self.latest.set(u64::from_le_bytes(*number));
+        }
         let runs = runs.chunks_exact(RUN_BYTES);
         let values = runs.flat_map(|run| {
             let [step, f0, f1, c0, c1] = <[u8; RUN_BYTES]>::try_from(run).unwrap_or_default();

@@ -15,6 +15,7 @@ pub mod judge;
 pub mod model;
 pub mod outcome;
 mod pins;
+pub mod playout;
 mod queue;
 mod record;
 pub mod scenario;

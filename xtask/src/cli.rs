@@ -16,6 +16,7 @@ pub(crate) enum Verb {
     Msrv,
     Ci,
     Prove,
+    Bench,
 }
 
 /// A command line that was understood.
@@ -46,7 +47,8 @@ pub(crate) struct Options {
 }
 
 impl Verb {
-    const ALL: [Self; 7] = [Self::Run, Self::Test, Self::Embedded, Self::Lint, Self::Msrv, Self::Prove, Self::Ci];
+    const ALL: [Self; 8] =
+        [Self::Run, Self::Test, Self::Embedded, Self::Lint, Self::Msrv, Self::Prove, Self::Bench, Self::Ci];
 
     fn name(self) -> &'static str {
         match self {
@@ -57,6 +59,7 @@ impl Verb {
             Self::Msrv => "msrv",
             Self::Ci => "ci",
             Self::Prove => "prove",
+            Self::Bench => "bench",
         }
     }
 
@@ -68,6 +71,7 @@ impl Verb {
             Self::Lint => "Check format, clippy, documentation, and the dependencies' licences",
             Self::Msrv => "Check that the oldest promised Rust still takes the workspace",
             Self::Ci => "Everything continuous integration runs: lint, test, msrv, prove",
+            Self::Bench => "Measure playout beside other players on the same packets, and judge it",
             Self::Prove => "Check each promise that this project makes, and say by which figure it holds",
         }
     }
@@ -80,6 +84,7 @@ impl Verb {
             Self::Lint => "lint [--yes]",
             Self::Msrv => "msrv [--yes] [--optional]",
             Self::Ci => "ci [--yes]",
+            Self::Bench => "bench NAME…",
             Self::Prove => "prove [--list] [--skip-slow] [--optional] [--bless] [--mutate] [NAME…]",
         }
     }
@@ -87,7 +92,7 @@ impl Verb {
     fn flags(self) -> &'static [&'static str] {
         match self {
             Self::Run | Self::Test | Self::Lint | Self::Ci => &["--yes", "--help"],
-            Self::Embedded => &["--help"],
+            Self::Embedded | Self::Bench => &["--help"],
             Self::Msrv => &["--yes", "--optional", "--help"],
             Self::Prove => &["--list", "--skip-slow", "--optional", "--bless", "--mutate", "--help"],
         }
@@ -127,6 +132,12 @@ impl Verb {
             Self::Ci => {
                 "Runs .ci/run, the script of the continuous integration. That also installs\n\
                  cargo-deny if it is missing, which takes minutes.\n"
+            }
+            Self::Bench => {
+                "Builds the simulator in release mode, plays every trace in tests/traces with every\n\
+                 profile, and prints a Markdown table beside what other players did on the same packets\n\
+                 (docs/playout.md). Fails if a goal is not reached. Takes some minutes.\n\n\
+                 \x20 cargo xtask bench playout\n"
             }
             Self::Prove => {
                 "Checks the named promises, or all of them, and prints a line for each: whether it holds,\n\
@@ -170,7 +181,9 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
             "--skip-slow" if verb == Verb::Prove => options.skip_slow = true,
             "--bless" if verb == Verb::Prove => options.bless = true,
             "--mutate" if verb == Verb::Prove => options.mutate = true,
-            _ if matches!(verb, Verb::Test | Verb::Prove) && !text.starts_with('-') => options.rest.push(word),
+            _ if matches!(verb, Verb::Test | Verb::Prove | Verb::Bench) && !text.starts_with('-') => {
+                options.rest.push(word)
+            }
             _ => return Err(refusal(verb, &text)),
         }
     }

@@ -5,6 +5,7 @@
 //! with 1 when something failed (and says what to do about it), and with 2 when it was called wrongly.
 //! No dependencies: the first command on a fresh machine starts at once.
 
+mod bench;
 mod cli;
 mod needs;
 mod prove;
@@ -52,6 +53,7 @@ fn perform(verb: Verb, options: Options) -> Result<(), String> {
         Verb::Msrv => msrv(&options),
         Verb::Ci => ci(&options),
         Verb::Prove => prove::run(&options),
+        Verb::Bench => bench::run(&options),
     }
 }
 

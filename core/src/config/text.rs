@@ -1,6 +1,6 @@
 //! Configuration as text: names become types, and what cannot become one is named with what is allowed.
 
-use super::{Bitrate, Content, FrameLen, Quality, Rate};
+use super::{Bitrate, Content, FrameLen, Playout, Quality, Rate};
 use core::fmt;
 use core::str::FromStr;
 
@@ -26,6 +26,8 @@ pub enum ConfigError {
     Quality,
     /// Not a kind of content.
     Content,
+    /// Not a playout profile.
+    Playout,
 }
 
 impl fmt::Display for ConfigError {
@@ -44,6 +46,7 @@ impl fmt::Display for ConfigError {
             }
             Self::Quality => f.write_str("not a quality preset; allowed: low, medium, high or ultra"),
             Self::Content => f.write_str("not a kind of content; allowed: voice or program"),
+            Self::Playout => f.write_str("not a playout profile; allowed: low, balanced, smooth or frozen"),
         }
     }
 }
@@ -54,6 +57,13 @@ impl FromStr for Quality {
     type Err = ConfigError;
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         Self::ALL.into_iter().find(|quality| quality.name() == text).ok_or(ConfigError::Quality)
+    }
+}
+
+impl FromStr for Playout {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|profile| profile.name() == text).ok_or(ConfigError::Playout)
     }
 }
 
@@ -106,6 +116,12 @@ impl fmt::Display for Quality {
     }
 }
 
+impl fmt::Display for Playout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl fmt::Display for FrameLen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -141,6 +157,10 @@ mod tests {
         for quality in Quality::ALL {
             assert_eq!(quality.name().parse(), Ok(quality));
         }
+        for profile in Playout::ALL {
+            assert_eq!(profile.name().parse(), Ok(profile));
+        }
+        assert_eq!("fast".parse::<Playout>(), Err(ConfigError::Playout));
         for frame in FrameLen::ALL {
             assert_eq!(frame.name().parse(), Ok(frame));
             assert_eq!(FrameLen::from_samples(frame.samples()), Some(frame));

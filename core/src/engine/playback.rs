@@ -1,54 +1,51 @@
 //! Packets to samples.
 //!
-//! The engine is pulled by the device: each period it is asked for sound, and silence is its floor. Packets
-//! are played in the order of stream time. What is missing and known to be lost is rebuilt or concealed;
-//! what is merely not here yet is waited for under concealment, which adds delay; delay that turns out to be
-//! needless is cut out again ([`Depth`]).
+//! The engine is pulled by the device: each period it is asked for sound, and silence is its floor. Packets are played in
+//! the order of stream time, each when [`Depth`] says. What is missing and known to be lost is rebuilt or made up; what
+//! is merely not here yet is waited for under made-up sound, as long as the delay may grow by that, and then passed over.
+//! The rest of the way to the delay that is aimed at goes through a resampler and by periods put in or taken out.
 
 mod fifo;
+mod sound;
+mod take;
 
-use crate::adapt::{CUT_SAMPLES, Decision, Depth};
-use crate::capacity::{FRAME_SAMPLES_MAX, STORE_PACKETS};
-use crate::codec::{Decode, Input, Payload};
-use crate::config::Channels;
+use crate::adapt::Depth;
+use crate::capacity::{FRAME_SAMPLES_MAX, PERIOD_SAMPLES_MAX, STORE_PACKETS};
+use crate::codec::{Decode, Payload};
+use crate::config::{Channels, Playout};
 use crate::fmt::{debug_line, warn_line};
-use crate::jitter::{Arrival, Store, Stored};
+use crate::jitter::Store;
 use crate::meter::PlaybackReport;
-use crate::signal::{self, Level};
+use crate::resample::{DELAY_SAMPLES, Resampler};
+use crate::signal::Level;
+use crate::stretch::{LOOK_AHEAD_SAMPLES, Stretch};
 use crate::time::{Instant, MediaTime, Span};
 use fifo::Fifo;
 
 /// Concealment is made in pieces of the shortest Opus frame.
-const PIECE_SAMPLES: u64 = 120;
-/// Longest wait for a packet under concealment; after that silence, and a fresh start with the next packet.
-const HOLD_SAMPLES_MAX: u64 = 24 * PIECE_SAMPLES;
-/// Longest gap that is concealed in full; a longer one is jumped over.
-const GAP_SAMPLES_MAX: u64 = 48 * PIECE_SAMPLES;
+const PIECE_SAMPLES: usize = 120;
+/// A longer gap is jumped over; after so long without a packet the stream has paused.
+const PAUSE_SAMPLES: u64 = 48_000;
 /// A packet this far behind is not late: the stream began anew.
 const REWIND_SAMPLES: u64 = 48_000;
-/// Bound on the work of one period (I6): every step either makes a piece of sound or uses up a packet.
-const STEPS_MAX: usize = STORE_PACKETS + 2 * 8 + 8;
+/// Made-up sound is heard in full for so long, and then fades out.
+const FADE_AFTER_SAMPLES: usize = 60 * 48;
+/// It has faded out after so much more.
+const FADE_SAMPLES: usize = 40 * 48;
+/// Bound on the work of one period (I6): every step makes a piece of sound or uses up a packet.
+const STEPS_MAX: usize = STORE_PACKETS + (PERIOD_SAMPLES_MAX + LOOK_AHEAD_SAMPLES) / PIECE_SAMPLES + 8;
+
+const _: () = assert!(FRAME_SAMPLES_MAX.is_multiple_of(PIECE_SAMPLES));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 enum State {
     /// Nothing to play.
     Idle,
-    /// A packet came; it waits until the target delay is reached.
+    /// A packet came; it waits until the delay aimed at is reached.
     Filling,
-    /// Sound is being made; `held` samples were made up while waiting for a packet.
-    Playing { held: u64 },
-}
-
-/// How the next packet is joined to what was made before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seam {
-    /// It continues it.
-    None,
-    /// There was silence.
-    FadeIn,
-    /// There was another part of the stream: the extrapolation of that fades into this.
-    Splice,
+    /// Sound is being made.
+    Playing,
 }
 
 /// Why a packet was not taken.
@@ -74,10 +71,16 @@ pub struct Playback<D, P> {
     /// Stream time of the next sample to make.
     next: MediaTime,
     fifo: Fifo,
-    cut_pending: bool,
-    seam: Seam,
-    /// Samples to leave out at the head of the next packet: it waited longer than it should.
-    trim: u64,
+    resampler: Resampler,
+    stretch: Stretch,
+    /// Stream time of the end of the packet that was decoded last.
+    latest_end: MediaTime,
+    /// Samples made up since the latest one from a packet.
+    made_up: usize,
+    /// The sender said that it will be silent: what does not come is not missing.
+    pausing: bool,
+    /// What was made before was silence.
+    fade_in: bool,
     report: PlaybackReport,
 }
 
@@ -89,20 +92,43 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             decoder,
             channels,
             store: Store::new(),
-            depth: Depth::new(),
+            depth: Depth::new(Playout::Balanced),
             state: State::Idle,
             next: MediaTime::ZERO,
             fifo: Fifo::new(channels),
-            cut_pending: false,
-            seam: Seam::None,
-            trim: 0,
+            resampler: Resampler::new(channels),
+            stretch: Stretch::new(channels),
+            latest_end: MediaTime::ZERO,
+            made_up: 0,
+            pausing: false,
+            fade_in: false,
             report: PlaybackReport::default(),
         }
+    }
+
+    /// The same engine, which prefers what `profile` says.
+    #[must_use]
+    pub fn with_profile(mut self, profile: Playout) -> Self {
+        self.depth.set_profile(profile);
+        self
+    }
+
+    /// Keeps at most so many packets: whoever lends their memory has no more.
+    pub fn limit_packets(&mut self, most: usize) {
+        self.store.limit(most);
     }
 
     /// What has been done so far, and how it stands.
     pub const fn report(&self) -> &PlaybackReport {
         &self.report
+    }
+
+    /// Stream time of the next sample that the device gets; `None` while nothing is played. Under made-up sound that
+    /// waits for a packet it stands still.
+    #[must_use]
+    pub fn position(&self) -> Option<MediaTime> {
+        let back = self.fifo.samples().saturating_add(DELAY_SAMPLES) as u64;
+        (self.state == State::Playing).then(|| MediaTime(self.next.0.saturating_sub(back)))
     }
 
     /// Counts an underrun of the device.
@@ -115,247 +141,113 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     pub fn restart(&mut self) {
         self.store.clear();
         self.depth.restart();
-        self.state = State::Idle;
+        self.stop();
     }
 
-    /// Takes a packet that arrived.
-    ///
-    /// # Errors
-    /// [`Refused`] if it is of no use; it is counted and dropped.
-    pub fn accept(&mut self, arrival: Arrival<P>) -> Result<(), Refused> {
-        let extent = arrival.extent;
-        let bytes = arrival.payload.with_bytes(<[u8]>::len);
-        let arrived = arrival.arrived;
-        if extent.samples == 0 || extent.samples as usize > FRAME_SAMPLES_MAX {
-            self.report.decode_errors = self.report.decode_errors.wrapping_add(1);
-            self.report.metrics.record_dropped(1);
-            return Err(Refused::Length);
-        }
-        if matches!(self.state, State::Playing { .. }) && extent.end() <= self.next {
-            if self.next.since(extent.end()) < REWIND_SAMPLES {
-                self.report.late = self.report.late.wrapping_add(1);
-                self.report.metrics.record_dropped(1);
-                return Err(Refused::Late);
-            }
-            self.report.resyncs = self.report.resyncs.wrapping_add(1);
-            warn_line!("playback: stream time went back from {} to {}", self.next.0, extent.media.0);
-            self.restart();
-        }
-        match self.store.insert(arrival) {
-            Stored::Duplicate => {
-                self.report.duplicates = self.report.duplicates.wrapping_add(1);
-                return Err(Refused::Duplicate);
-            }
-            Stored::Displaced => {
-                self.report.overflow = self.report.overflow.wrapping_add(1);
-                self.report.metrics.record_dropped(1);
-            }
-            Stored::Kept => {}
-        }
-        self.report.metrics.record_frame(arrived, bytes);
-        Ok(())
+    /// Nothing is played any more, until a packet comes.
+    fn stop(&mut self) {
+        self.fifo.clear();
+        self.latest_end = MediaTime::ZERO;
+        self.made_up = 0;
+        self.pausing = false;
+        self.state = State::Idle;
     }
 
     /// Makes a period of sound. `queued` is what the device still holds. Never fails: silence is the floor.
     pub fn render(&mut self, now: Instant, queued: u32, out: &mut [i16]) {
-        for _ in 0..STEPS_MAX {
-            let wanted = out.len().max(if self.cut_pending { 2 * self.values(CUT_SAMPLES) } else { 0 });
-            if self.fifo.len() >= wanted || (self.fifo.len() >= out.len() && !self.next_is_here()) {
-                break;
-            }
-            self.step(now, queued, out.len());
+        let samples = out.len().checked_div(self.channels.count()).unwrap_or(0);
+        self.depth.pulled(now, samples as u64);
+        if self.state == State::Idle && !self.store.is_empty() {
+            self.state = State::Filling;
         }
-        if self.cut_pending && self.fifo.cut(self.values(CUT_SAMPLES)) {
-            self.cut_pending = false;
-            self.report.cut_samples = self.report.cut_samples.wrapping_add(CUT_SAMPLES);
-            self.depth.shortened(Span::from_samples(CUT_SAMPLES));
+        if self.state == State::Filling {
+            self.fill();
         }
-        self.fifo.pop(out);
+        let needed = if self.state == State::Playing {
+            self.steer(samples);
+            let needed = self.resampler.needed(samples);
+            self.supply(now, queued, needed);
+            needed
+        } else {
+            self.resampler.set_ratio_ppb(0);
+            self.resampler.needed(samples)
+        };
+        if self.state != State::Playing {
+            let missing = needed.saturating_sub(self.fifo.samples());
+            self.fifo.push_silence(missing);
+            self.fade_in = true;
+        }
+        let head = self.fifo.head(needed);
+        self.stretch.hear(head);
+        let used = self.resampler.process(head, out);
+        self.fifo.played(used);
         self.report.level = self.report.level.follow(Level::of(out));
-        self.report.queued = queued;
-        self.report.target = self.depth.target();
-        self.report.depth = self.depth.depth().unwrap_or(Span::ZERO);
-        self.report.playing = matches!(self.state, State::Playing { .. });
+        self.publish(queued);
     }
 
-    fn next_is_here(&self) -> bool {
-        self.store.front().is_some_and(|front| front.extent.media <= self.next)
+    fn publish(&mut self, queued: u32) {
+        let delay = self.delay_us();
+        let report = &mut self.report;
+        report.queued = queued;
+        report.playing = self.state == State::Playing;
+        report.target = span(self.depth.goal_us());
+        report.floor = self.depth.floor();
+        report.pull_allowance = self.depth.pull_allowance();
+        report.drift_ppm = self.depth.drift_ppm();
+        report.depth = if report.playing { span(delay) } else { Span::ZERO };
     }
 
-    /// Does one thing that brings the period nearer to being full.
-    fn step(&mut self, now: Instant, queued: u32, period_values: usize) {
-        match self.state {
-            State::Idle if self.store.is_empty() => self.fifo.push_silence(period_values),
-            State::Idle => self.state = State::Filling,
-            State::Filling => self.fill(now, period_values),
-            State::Playing { held } => self.play(now, queued, held),
+    /// Stream time of the next sample that leaves the fifo.
+    fn front(&self) -> MediaTime {
+        MediaTime(self.next.0.saturating_sub(self.fifo.samples() as u64))
+    }
+
+    /// The delay of what is played next.
+    fn delay_us(&self) -> i64 {
+        self.depth.delay_us(self.front())
+    }
+
+    /// Begins to play once the oldest packet has the delay aimed at, so that no more than that is held: what a stall,
+    /// or a device that was not ready, has piled up is not worth playing.
+    fn fill(&mut self) {
+        let (Some(front), Some(end)) = (self.store.front(), self.store.end()) else { return };
+        let early = self.depth.goal_us().saturating_sub(self.depth.delay_us(front.extent.media));
+        if early > 0 {
+            // Unless so much waits that the clock must be wrong.
+            let waiting = Span::from_samples(end.since(front.extent.media)).as_micros();
+            if waiting <= crate::adapt::CEILING.as_micros() {
+                return;
+            }
         }
-    }
-
-    /// Waits until the oldest packet has waited for the target delay, then starts so that no more than that
-    /// is held: what a stall, or a device that was not ready, has piled up is not worth playing.
-    fn fill(&mut self, now: Instant, period_values: usize) {
-        let target = self.depth.target();
-        let ripe = self.store.front().is_some_and(|front| now.since(front.arrived) >= target);
-        if !ripe {
-            self.fifo.push_silence(period_values);
-            return;
-        }
-        let end = self.store.end().unwrap_or_default();
-        while self.store.front().is_some_and(|f| end.since(f.extent.end()) >= target.as_samples().max(1)) {
+        let skipped = span(early.saturating_neg()).as_samples();
+        let last = end.0.saturating_sub(1);
+        self.next = MediaTime(front.extent.media.plus(skipped).0.min(last));
+        let old = |front: &crate::jitter::Arrival<P>, next| front.extent.end() <= next;
+        while self.store.front().is_some_and(|front| old(front, self.next)) {
             drop(self.store.take_front());
             self.report.overflow = self.report.overflow.wrapping_add(1);
             self.report.metrics.record_dropped(1);
         }
-        let Some(front) = self.store.front() else { return };
-        self.next = front.extent.media;
-        let waited = now.since(front.arrived).minus(target).as_samples();
-        self.trim = waited.min(u64::from(front.extent.samples).saturating_sub(PIECE_SAMPLES));
-        self.depth.restart();
-        self.seam = Seam::FadeIn;
-        self.state = State::Playing { held: 0 };
+        self.fifo.clear();
+        self.made_up = 0;
+        self.fade_in = true;
+        self.state = State::Playing;
+        debug_line!("playback: begins at {}, {} us behind", self.next.0, self.depth.goal_us());
     }
 
-    fn play(&mut self, now: Instant, queued: u32, held: u64) {
-        let Some(front) = self.store.front() else {
-            self.hold(held);
-            return;
-        };
-        let gap = front.extent.media.since(self.next);
-        let samples = u64::from(front.extent.samples);
-        if front.extent.end() <= self.next {
-            drop(self.store.take_front());
-            self.report.late = self.report.late.wrapping_add(1);
-            self.report.metrics.record_dropped(1);
-        } else if gap > GAP_SAMPLES_MAX {
-            warn_line!("playback: {} samples are missing at {}: jumped over", gap, self.next.0);
-            self.next = front.extent.media;
-            self.report.resyncs = self.report.resyncs.wrapping_add(1);
-            self.seam = Seam::Splice;
-        } else if gap > 0 {
-            self.bridge(gap, held, samples);
-        } else {
-            if held > 0 {
-                self.depth.late(now, Span::from_samples(held));
-                self.state = State::Playing { held: 0 };
-            }
-            self.decode_front(now, queued);
-        }
+    /// Jumps to `media`: between lies nothing that could be made up for.
+    fn jump(&mut self, media: MediaTime) {
+        warn_line!("playback: stream time goes from {} to {}", self.next.0, media.0);
+        self.report.resyncs = self.report.resyncs.wrapping_add(1);
+        self.stop();
+        self.state = State::Filling;
+        self.fill();
     }
+}
 
-    /// The next packet is not here: makes up sound without advancing stream time.
-    fn hold(&mut self, held: u64) {
-        let first = self.conceal(PIECE_SAMPLES, false);
-        let held = held.saturating_add(PIECE_SAMPLES);
-        self.report.held_samples = self.report.held_samples.wrapping_add(PIECE_SAMPLES);
-        self.state = State::Playing { held };
-        if held >= HOLD_SAMPLES_MAX {
-            signal::fade_out(self.fifo.tail_mut(first), self.channels.count());
-            self.state = State::Idle;
-        }
-    }
-
-    /// `gap` samples are lost: the packet after them is here. What was made up while waiting counts.
-    fn bridge(&mut self, gap: u64, held: u64, packet_samples: u64) {
-        let credit = held.min(gap);
-        self.report.held_samples = self.report.held_samples.wrapping_sub(credit);
-        self.report.concealed_samples = self.report.concealed_samples.wrapping_add(gap);
-        let lost = gap.checked_div(packet_samples).unwrap_or(1).max(1);
-        self.report.metrics.record_dropped(lost);
-        self.next = self.next.plus(gap);
-        self.state = State::Playing { held: held.saturating_sub(credit) };
-        let mut missing = gap.saturating_sub(credit);
-        while missing > packet_samples.max(PIECE_SAMPLES) {
-            self.conceal(PIECE_SAMPLES, false);
-            missing = missing.saturating_sub(PIECE_SAMPLES);
-        }
-        if missing > 0 {
-            self.conceal(missing, true);
-        }
-    }
-
-    /// Appends `samples` of made-up sound, from the front packet's redundancy if `recover`. Returns how
-    /// many values were appended.
-    fn conceal(&mut self, samples: u64, recover: bool) -> usize {
-        let values = self.values(samples);
-        let (decoder, store) = (&mut self.decoder, &self.store);
-        self.fifo.push_with(values, |room| {
-            let made = match store.front().filter(|_| recover) {
-                Some(front) => front.payload.with_bytes(|bytes| decoder.decode(Input::RecoverFrom(bytes), room)),
-                None => decoder.decode(Input::Conceal, room),
-            };
-            if made.is_err() {
-                room.fill(0);
-            }
-            values
-        })
-    }
-
-    fn decode_front(&mut self, now: Instant, queued: u32) {
-        let Some(packet) = self.store.take_front() else {
-            return;
-        };
-        let trim = core::mem::take(&mut self.trim);
-        let slack = now.since(packet.arrived).minus(Span::from_samples(trim));
-        match self.depth.observe(now, slack) {
-            Decision::Keep => {}
-            Decision::Cut => self.cut_pending = true,
-            Decision::Skip if self.store.is_empty() => self.cut_pending = true,
-            Decision::Skip => {
-                self.next = packet.extent.end();
-                self.seam = Seam::Splice;
-                let samples = u64::from(packet.extent.samples);
-                self.report.cut_samples = self.report.cut_samples.wrapping_add(samples);
-                self.depth.shortened(Span::from_samples(samples));
-                return;
-            }
-        }
-        self.sample_latency(now, queued, packet.captured);
-        let values = self.values(u64::from(packet.extent.samples));
-        let seam = core::mem::replace(&mut self.seam, Seam::None);
-        let bridge = if seam == Seam::Splice { self.conceal(PIECE_SAMPLES, false) } else { 0 };
-        let decoder = &mut self.decoder;
-        let mut failed = false;
-        let pushed = self.fifo.push_with(values, |room| {
-            let decoded = packet.payload.with_bytes(|bytes| decoder.decode(Input::Packet(bytes), room));
-            failed = decoded.is_err();
-            if failed && decoder.decode(Input::Conceal, room).is_err() {
-                room.fill(0);
-            }
-            values
-        });
-        let pushed = pushed.saturating_sub(self.fifo.drop_head(pushed, self.values(trim)));
-        match seam {
-            Seam::None => {}
-            Seam::FadeIn => {
-                let edge = self.values(PIECE_SAMPLES).min(pushed);
-                signal::fade_in(self.fifo.tail_mut(pushed).get_mut(..edge).unwrap_or(&mut []), self.channels.count());
-            }
-            Seam::Splice => self.fifo.overlap(bridge, pushed),
-        }
-        self.next = packet.extent.end();
-        let made = u64::from(packet.extent.samples);
-        if failed {
-            self.report.decode_errors = self.report.decode_errors.wrapping_add(1);
-            self.report.concealed_samples = self.report.concealed_samples.wrapping_add(made);
-        } else {
-            self.report.played_samples = self.report.played_samples.wrapping_add(made);
-        }
-    }
-
-    /// From capture until the packet's first sample leaves the device.
-    fn sample_latency(&mut self, now: Instant, queued: u32, captured: Option<Instant>) {
-        let Some(captured) = captured.filter(|captured| *captured <= now) else {
-            return;
-        };
-        let ahead = self.fifo.samples().saturating_add(u64::from(queued));
-        let latency = now.since(captured).plus(Span::from_samples(ahead));
-        self.report.metrics.record_latency(latency);
-    }
-
-    fn values(&self, samples: u64) -> usize {
-        usize::try_from(samples).unwrap_or(0).saturating_mul(self.channels.count())
-    }
+/// A length of time that may come out negative; then zero.
+const fn span(us: i64) -> Span {
+    Span::from_micros(if us > 0 { us.unsigned_abs() } else { 0 })
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ fn near<const CHANNELS: usize>(sound: &[i16], around: usize, reach: usize, lags:
 }
 
 /// How alike the first `values` values and as many after the first `lag` are; those that are there.
-fn compare(sound: &[i16], lag: usize, values: usize) -> i32 {
+pub(super) fn compare(sound: &[i16], lag: usize, values: usize) -> i32 {
     let later = sound.get(lag..).unwrap_or(&[]);
     likeness(sound.get(..values).unwrap_or(sound), later.get(..values).unwrap_or(later))
 }

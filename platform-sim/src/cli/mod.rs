@@ -35,6 +35,8 @@ enum Verb {
     Swarm(swarm::Swarm),
     /// Run the world of a seed again, line by line.
     Replay(swarm::Replay),
+    /// Play a recorded or modelled trace of packets, and say what was heard and how late.
+    Playout(crate::playout::Args),
     /// Find the least of a world that still breaks a promise.
     Shrink(swarm::Shrink),
 }
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Verb::Swarm(swarm) => swarm.run(),
         Verb::Replay(replay) => replay.run(),
         Verb::Shrink(shrink) => shrink.run(),
+        Verb::Playout(args) => crate::playout::main(&args).map(|()| true).map_err(Into::into),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

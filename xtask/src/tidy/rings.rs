@@ -16,7 +16,7 @@ const RINGS: [&[&str]; 5] = [
 ];
 
 /// Which module may use which other one of its own ring.
-const SIBLINGS: [(&str, &str); 11] = [
+const SIBLINGS: [(&str, &str); 14] = [
     ("config", "time"),
     ("capacity", "config"),
     ("meter", "time"),
@@ -25,7 +25,10 @@ const SIBLINGS: [(&str, &str); 11] = [
     ("latest", "sync"),
     ("notice", "sync"),
     ("jitter", "codec"),
+    ("adapt", "drift"),
     ("engine", "codec"),
+    ("engine", "resample"),
+    ("engine", "stretch"),
     ("engine", "jitter"),
     ("cycle", "port"),
 ];

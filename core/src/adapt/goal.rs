@@ -1,0 +1,113 @@
+//! The delay to aim at, put where a pull begins with a packet.
+//!
+//! A pull that begins in the middle of one packet and ends in the next needs that one for its end as well: only at the
+//! moments where a packet's edge and a pull's begin together is delay used to the full. So the goal goes in steps, and the
+//! steps keep the size of it from swinging.
+
+/// An edge shall lie so far inside the pull, rather than just before it.
+const INSIDE_US: i64 = 250;
+/// Finer grids are none.
+const GRID_US_MIN: i64 = 400;
+/// It goes down only by more than this, beyond a step.
+const HYSTERESIS_US: i64 = 100;
+
+/// The delay aimed at.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub(super) struct Goal {
+    us: i64,
+}
+
+impl Goal {
+    pub(super) const fn new() -> Self {
+        Self { us: 0 }
+    }
+
+    pub(super) const fn get(self) -> i64 {
+        self.us
+    }
+
+    /// Aims at `wanted` or the next step above. `now` is this pull's time since the reference, `packet` where a packet
+    /// begins and how long it is, all in microseconds.
+    pub(super) fn aim(&mut self, wanted: i64, now: i64, period: i64, packet: (i64, i64)) {
+        let (at, length) = packet;
+        let grid = common(period, length);
+        if grid < GRID_US_MIN {
+            // No moment is better than another, and a packet may end anywhere in a pull.
+            self.step(wanted.saturating_add(period), period / 4);
+            return;
+        }
+        // In the worst of all pulls the edge lies this far inside.
+        let wanted = wanted.saturating_add(period.saturating_sub(grid));
+        let phase = now.saturating_sub(at).rem_euclid(grid);
+        let above = |least: i64| {
+            let steps = least.saturating_sub(phase).saturating_add(grid.saturating_sub(1)).div_euclid(grid);
+            phase.saturating_add(steps.saturating_mul(grid)).saturating_add(INSIDE_US)
+        };
+        let lowest = above(wanted);
+        // The level it is on, wherever drift has moved the grid.
+        let level = above(self.us.saturating_sub(INSIDE_US).saturating_sub(grid / 2));
+        let stays = wanted >= level.saturating_sub(INSIDE_US).saturating_sub(grid).saturating_sub(HYSTERESIS_US);
+        self.us = if lowest > level || !stays { lowest } else { level };
+    }
+
+    fn step(&mut self, wanted: i64, tolerance: i64) {
+        if wanted > self.us || wanted < self.us.saturating_sub(tolerance) {
+            self.us = wanted;
+        }
+    }
+}
+
+/// The greatest length of which both are multiples, give or take the rounding to microseconds.
+fn common(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a.max(b), a.min(b));
+    // Each round at least halves the larger of two.
+    for _ in 0..64 {
+        if b < GRID_US_MIN / 4 {
+            break;
+        }
+        (a, b) = (b, a.checked_rem(b).unwrap_or(0));
+        // Periods of 128 samples are 2666⅔ µs: what is a few microseconds short of a whole is whole.
+        if a.saturating_sub(b) < GRID_US_MIN / 4 {
+            b = 0;
+        }
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grid_is_what_pull_and_packet_share() {
+        let near = |a: i64, b: i64| (a - b).abs() <= 10;
+        assert!(near(common(10_000, 20_000), 10_000));
+        assert!(near(common(2_666, 20_000), 1_333), "{}", common(2_666, 20_000));
+        assert!(near(common(10_000, 2_500), 2_500));
+        assert!(near(common(5_000, 60_000), 5_000));
+        assert!(common(5_804, 20_000) < 5_804, "441 samples at 48 kHz would share next to nothing");
+        assert_eq!(common(0, 0), 0);
+    }
+
+    #[test]
+    fn it_is_on_the_grid_and_no_lower_than_wanted() {
+        for now in (0..40_000).step_by(700) {
+            let mut goal = Goal::new();
+            goal.aim(12_000, now, 10_000, (20_000, 20_000));
+            assert!((12_000..=22_500).contains(&goal.get()), "{}", goal.get());
+            assert_eq!((now - 20_000 - goal.get() + INSIDE_US).rem_euclid(10_000), 0);
+        }
+    }
+
+    #[test]
+    fn a_wish_that_trembles_moves_it_once() {
+        let (mut goal, mut moves, mut before) = (Goal::new(), 0, 0);
+        for n in 0..1_000_i64 {
+            goal.aim(19_950 + n % 2 * 100, 3_700 + n * 10_000, 10_000, (0, 20_000));
+            moves += i32::from(goal.get() != before);
+            before = goal.get();
+        }
+        assert_eq!(moves, 1);
+    }
+}

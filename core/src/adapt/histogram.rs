@@ -1,0 +1,122 @@
+//! A forgetting histogram over bins that widen with the value, in integers.
+//!
+//! Ageing counts of delays beside a price for lateness go back to Agrawal, Chen and Sreenan (1998); the bins are those
+//! of a logarithmic scale made of straight pieces, so that finding one takes a count of leading zeros. Masses are
+//! Q24 and always sum to one exactly.
+
+/// One, in Q24.
+pub const ONE: u32 = 1 << 24;
+
+/// The width of the narrowest bins.
+const UNIT_US: u64 = 500;
+/// Bins of each width; every next group is twice as wide.
+const GROUP: u64 = 32;
+const GROUP_BITS: u32 = GROUP.trailing_zeros();
+
+/// The bin of a value. What is beyond the last bin belongs to it.
+const fn bin_of(value_us: u64, bins: usize) -> usize {
+    let shifted = (value_us / UNIT_US).saturating_add(GROUP);
+    // At least `GROUP`, so the group is never negative.
+    let group = 63_u32.saturating_sub(shifted.leading_zeros()).saturating_sub(GROUP_BITS);
+    let inside = (shifted >> group).saturating_sub(GROUP);
+    let bin = (group as u64).saturating_mul(GROUP).saturating_add(inside) as usize;
+    if bin < bins { bin } else { bins.saturating_sub(1) }
+}
+
+/// Where a bin begins.
+const fn edge_us(bin: usize) -> u64 {
+    let (group, inside) = (bin as u64 / GROUP, bin as u64 % GROUP);
+    // No caller has more than a few groups.
+    let group = if group > 32 { 32 } else { group };
+    ((GROUP.saturating_add(inside)) << group).saturating_sub(GROUP).saturating_mul(UNIT_US)
+}
+
+/// How likely each size was of late; `N` bins.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Histogram<const N: usize> {
+    mass: [u32; N],
+    adds: u32,
+}
+
+impl<const N: usize> Default for Histogram<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<const N: usize> Histogram<N> {
+    /// Nothing seen yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { mass: [0; N], adds: 0 }
+    }
+
+    /// Whether nothing has been seen yet.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.adds == 0
+    }
+
+    /// Takes a value in; what was seen before keeps `keep` (Q16) of its weight, less in the beginning, so that the
+    /// first few values weigh alike.
+    pub fn add(&mut self, value_us: u64, keep: u32) {
+        self.adds = self.adds.saturating_add(1);
+        let keep = keep.min(young(self.adds));
+        let mut sum = 0_u32;
+        for mass in &mut self.mass {
+            *mass = (u64::from(*mass).wrapping_mul(u64::from(keep)) >> 16) as u32;
+            sum = sum.saturating_add(*mass);
+        }
+        if let Some(mass) = self.mass.get_mut(bin_of(value_us, N)) {
+            *mass = mass.saturating_add(ONE.saturating_sub(sum));
+        }
+    }
+
+    /// The share of values above `value_us`, Q24; within a bin they lie evenly.
+    #[must_use]
+    pub fn above(&self, value_us: u64) -> u32 {
+        let bin = bin_of(value_us, N);
+        let beyond = self.mass.iter().skip(bin.saturating_add(1)).fold(0_u32, |sum, mass| sum.saturating_add(*mass));
+        let (from, to) = (edge_us(bin), edge_us(bin.saturating_add(1)));
+        let (left, width) = (to.saturating_sub(value_us), to.saturating_sub(from).max(1));
+        let here = self.mass.get(bin).copied().unwrap_or(0);
+        let part = u64::from(here).saturating_mul(left.min(width)).checked_div(width).unwrap_or(0);
+        beyond.saturating_add(part as u32)
+    }
+
+    /// The least value that no more than the share `part` (Q24) of all values exceeds.
+    #[must_use]
+    pub fn quantile(&self, part: u32) -> u64 {
+        self.quantile_with(part, 0, 0)
+    }
+
+    /// As [`quantile`](Self::quantile), if `pending_us` were added with the weight `weight` (Q24).
+    #[must_use]
+    pub fn quantile_with(&self, part: u32, pending_us: u64, weight: u32) -> u64 {
+        let pending = if weight > 0 { bin_of(pending_us, N) } else { usize::MAX };
+        let rest = u64::from(ONE.saturating_sub(weight));
+        let mut above = 0_u64;
+        for (bin, mass) in self.mass.iter().enumerate().rev() {
+            let mut here = (u64::from(*mass).saturating_mul(rest)) >> 24;
+            if bin == pending {
+                here = here.saturating_add(u64::from(weight));
+            }
+            let sum = above.saturating_add(here);
+            if sum > u64::from(part) {
+                let (from, to) = (edge_us(bin), edge_us(bin.saturating_add(1)));
+                let room = u64::from(part).saturating_sub(above);
+                let step = to.saturating_sub(from).saturating_mul(room).checked_div(here).unwrap_or(0);
+                return to.saturating_sub(step);
+            }
+            above = sum;
+        }
+        0
+    }
+}
+
+/// The weight (Q16) that the past keeps at the `n`th value: 1 − 2 / (n + 1).
+fn young(n: u32) -> u32 {
+    let n = u64::from(n);
+    (n.saturating_sub(1) << 16).checked_div(n.saturating_add(1)).unwrap_or(0) as u32
+}

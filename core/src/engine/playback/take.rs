@@ -1,0 +1,53 @@
+//! What becomes of a packet that arrived.
+
+use super::{Playback, REWIND_SAMPLES, Refused, State};
+use crate::capacity::FRAME_SAMPLES_MAX;
+use crate::codec::{Decode, Payload};
+use crate::fmt::warn_line;
+use crate::jitter::{Arrival, Stored};
+use crate::time::Span;
+
+impl<D: Decode, P: Payload> Playback<D, P> {
+    /// Takes a packet that arrived.
+    ///
+    /// # Errors
+    /// [`Refused`] if it is of no use; it is counted and dropped.
+    pub fn accept(&mut self, arrival: Arrival<P>) -> Result<(), Refused> {
+        let extent = arrival.extent;
+        let bytes = arrival.payload.with_bytes(<[u8]>::len);
+        let arrived = arrival.arrived;
+        if extent.samples == 0 || extent.samples as usize > FRAME_SAMPLES_MAX {
+            self.report.decode_errors = self.report.decode_errors.wrapping_add(1);
+            self.report.metrics.record_dropped(1);
+            return Err(Refused::Length);
+        }
+        let is_over = self.state == State::Playing && extent.end() <= self.next;
+        if is_over && self.next.since(extent.end()) >= REWIND_SAMPLES {
+            self.report.resyncs = self.report.resyncs.wrapping_add(1);
+            warn_line!("playback: stream time went back from {} to {}", self.next.0, extent.media.0);
+            self.restart();
+        }
+        self.depth.arrived(arrived, extent.media, extent.samples);
+        if self.state == State::Playing && is_over {
+            self.report.late = self.report.late.wrapping_add(1);
+            self.report.metrics.record_dropped(1);
+            return Err(Refused::Late);
+        }
+        match self.store.insert(arrival) {
+            Stored::Duplicate => {
+                self.report.duplicates = self.report.duplicates.wrapping_add(1);
+                return Err(Refused::Duplicate);
+            }
+            Stored::Displaced => {
+                self.report.overflow = self.report.overflow.wrapping_add(1);
+                self.report.metrics.record_dropped(1);
+            }
+            Stored::Kept => {}
+        }
+        // No more delay than three quarters of the store can hold.
+        let room = (self.store.room() as u64).saturating_mul(u64::from(extent.samples)) / 4;
+        self.depth.limit(Span::from_samples(room.saturating_mul(3)));
+        self.report.metrics.record_frame(arrived, bytes);
+        Ok(())
+    }
+}
