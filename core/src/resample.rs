@@ -143,19 +143,8 @@ fn middle(heard: &[i16; TAPS]) -> i16 {
 }
 
 /// What both rows of the table make of the samples, and between these two in a straight line.
-///
-/// Half of the products fit 32 bits, all of them might not. Groups of four are for compilers that unroll nothing.
 fn between(heard: &[i16; TAPS], here: &[i16; TAPS], next: &[i16; TAPS], phase: u32) -> i16 {
-    let mut sums = [[0_i32; 2]; 2];
-    let [[even, odd], [next_even, next_odd]] = &mut sums;
-    let rows = here.as_chunks().0.iter().zip(next.as_chunks().0);
-    for ([v0, v1, v2, v3], ([a0, a1, a2, a3], [b0, b1, b2, b3])) in heard.as_chunks().0.iter().zip(rows) {
-        *even = even.wrapping_add(times(v0, a0)).wrapping_add(times(v2, a2));
-        *odd = odd.wrapping_add(times(v1, a1)).wrapping_add(times(v3, a3));
-        *next_even = next_even.wrapping_add(times(v0, b0)).wrapping_add(times(v2, b2));
-        *next_odd = next_odd.wrapping_add(times(v1, b1)).wrapping_add(times(v3, b3));
-    }
-    let [here, next] = sums.map(|[even, odd]| i64::from(even).wrapping_add(i64::from(odd)));
+    let (here, next) = (weigh(heard, here), weigh(heard, next));
     let far = i64::from((phase >> 10) & 0x7fff);
     let sum = here.wrapping_add(next.wrapping_sub(here).wrapping_mul(far) >> 15);
     // A coefficient of one is one less than it should be, so a 2⁻¹⁵th is missing.
@@ -163,8 +152,15 @@ fn between(heard: &[i16; TAPS], here: &[i16; TAPS], next: &[i16; TAPS], phase: u
     (full.wrapping_add(1 << 14) >> 15).clamp(i64::from(i16::MIN), i64::from(i16::MAX)) as i16
 }
 
-fn times(a: &i16, b: &i16) -> i32 {
-    i32::from(*a).wrapping_mul(i32::from(*b))
+/// The products of a half fit 32 bits, those of all might not. Written so that compilers make vectors of it.
+fn weigh(heard: &[i16; TAPS], row: &[i16; TAPS]) -> i64 {
+    let (heard, _) = heard.as_chunks::<{ TAPS / 2 }>();
+    let (row, _) = row.as_chunks::<{ TAPS / 2 }>();
+    heard.iter().zip(row).fold(0, |all, (values, weights)| {
+        let products =
+            values.iter().zip(weights).map(|(value, weight)| i32::from(*value).wrapping_mul(i32::from(*weight)));
+        all.wrapping_add(i64::from(products.fold(0_i32, i32::wrapping_add)))
+    })
 }
 
 #[cfg(test)]
