@@ -9,8 +9,11 @@ use soundpost_core::time::Span;
 
 /// What was healed must be as good as new for so long at the end.
 const CALM_S: f64 = 2.0;
-/// By how much sound may be older then than what the way itself takes.
-const CALM_SLACK_MS: f64 = 35.0;
+/// By how much sound may be older then than what the way itself takes and what the player aims at. (How soon it aims at
+/// less again is for its profile to say: a network that was bad for long is not trusted at once.)
+const CALM_SLACK_MS: f64 = 25.0;
+/// How much may be made up then, in percent: whoever tries to hold less now and then holds too little.
+const CALM_MADE_UP_PERCENT: f64 = 0.5;
 /// So long after the last packet everything must have been played.
 const REST: Span = Span::from_millis(2_000);
 
@@ -190,24 +193,21 @@ impl World<'_, '_, '_> {
         let since = (healed.since(DAWN).as_micros() as f64 / 1e6).max(end - CALM_S);
         let line = self.line(way);
         let who = line.receiver.who;
-        let calm = line.record.points().iter().filter(|point| point.t > since + 0.2);
-        for point in calm {
+        let calm = || line.record.points().iter().filter(|point| point.t > since + 0.2);
+        for point in calm() {
             let oldest = point.delay.map_or(f64::MAX, |[_, _, most]| most);
-            let limit = way_takes + CALM_SLACK_MS;
-            if oldest > limit {
-                let what =
-                    point.delay.map_or("nothing is heard".to_owned(), |_| format!("sound is {oldest:.1} ms old"));
-                let words =
-                    format!("{who}: {:.1} s after all was mended {what}; {limit:.1} ms are allowed", point.t - since);
+            let limit = way_takes + point.target + CALM_SLACK_MS;
+            if oldest > limit || point.silent > 0.0 {
+                let what = point.delay.map_or("nothing is heard".to_owned(), |_| format!("sound is {oldest:.1} ms old"));
+                let silent = point.silent;
+                let words = format!("{who}: {CALM_S} s before the end {what} and {silent} % is silent; {limit:.1} ms are allowed");
                 return court.accuse("latency", now, words);
             }
-            if point.silent > 0.0 || point.concealed > 0.0 {
-                let words = format!(
-                    "{who}: after all was mended {} % are silent and {} % made up",
-                    point.silent, point.concealed
-                );
-                return court.accuse("latency", now, words);
-            }
+        }
+        let made_up = calm().map(|point| point.concealed).sum::<f64>() / calm().count().max(1) as f64;
+        if made_up > CALM_MADE_UP_PERCENT {
+            let words = format!("{who}: in the last {CALM_S} s {made_up:.2} % are made up; {CALM_MADE_UP_PERCENT} % are allowed");
+            court.accuse("latency", now, words);
         }
     }
 }
