@@ -17,6 +17,7 @@ pub mod outcome;
 mod pins;
 mod queue;
 mod record;
+pub mod report;
 pub mod scenario;
 pub mod trace;
 pub mod units;

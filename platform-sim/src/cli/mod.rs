@@ -1,5 +1,6 @@
 //! The command line: words in, words out, exit code 0 (good), 1 (a promise or a wish was broken) or 2 (wrong usage).
 
+mod report;
 mod run;
 mod show;
 
@@ -30,6 +31,8 @@ enum Verb {
     Run(run::Run),
     /// List the scenarios that come with the program.
     List(run::List),
+    /// Make a page of what an earlier `run --json` printed.
+    Report(report::Report),
 }
 
 /// Runs the program.
@@ -38,6 +41,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Run(run) => run.run(),
         Verb::List(list) => list.run(),
+        Verb::Report(report) => report.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

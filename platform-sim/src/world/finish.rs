@@ -52,6 +52,8 @@ impl World<'_, '_, '_> {
         let outcome = Outcome {
             title: self.scenario.title.clone(),
             about: self.scenario.about.clone(),
+            command: String::new(),
+            scenario: self.scenario.text(),
             seed: self.seed,
             codec: self.ground.codec.name().to_owned(),
             duration_s: t,
