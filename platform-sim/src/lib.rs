@@ -18,6 +18,7 @@ mod pins;
 pub mod playout;
 mod queue;
 mod record;
+pub mod report;
 pub mod scenario;
 pub mod swarm;
 pub mod trace;

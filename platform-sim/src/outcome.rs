@@ -11,6 +11,12 @@ pub struct Outcome {
     pub title: String,
     /// What it is about.
     pub about: String,
+    /// The words that give this run again, as a person types them. Filled in by who was given them.
+    #[serde(default)]
+    pub command: String,
+    /// The scenario that was run, as a file has it: also what was changed on the command line.
+    #[serde(default)]
+    pub scenario: String,
     /// The seed.
     pub seed: u64,
     /// `marker` or `opus`.
@@ -186,6 +192,10 @@ pub struct Point {
     pub concealed: f64,
     /// Share of the time that was silent although it should not be, in percent.
     pub silent: f64,
+    /// Seconds of sound that came out of the speaker since the beginning, whatever it was: fewer than there were if it
+    /// was away.
+    #[serde(default)]
+    pub sounded: f64,
     /// How fast the sender's clock is against the receiver's, in parts per million: as it is.
     pub drift: f64,
     /// Restarts so far.

@@ -2,7 +2,7 @@
 
 use crate::judge::ear::Heard;
 use crate::outcome::{Point, Stages};
-use soundpost_core::time::Span;
+use soundpost_core::time::{SAMPLE_RATE_HZ, Span};
 
 /// Least, mean and most of something.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,6 +96,7 @@ impl Record {
             depth: ms(glance.depth),
             concealed: share(heard.concealed + heard.blended, before.concealed + before.blended),
             silent: share(heard.silent, before.silent),
+            sounded: round(all(heard) as f64 / f64::from(SAMPLE_RATE_HZ)),
             drift: round(glance.drift),
             restarts: glance.restarts,
             up: glance.up,

@@ -45,7 +45,7 @@ enum Probe {
     AlsaPlugin(&'static str),
 }
 
-static NEEDS: [Need; 12] = [
+static NEEDS: [Need; 13] = [
     Need {
         name: "pkg-config",
         why: "tells the build where C libraries are",
@@ -129,6 +129,13 @@ static NEEDS: [Need; 12] = [
         debian: "qemu-system-arm",
         scope: Scope::Everything,
         probe: Probe::Runs(&[&["qemu-system-arm", "--version"]]),
+    },
+    Need {
+        name: "Chromium",
+        why: "shows the simulator's report, wide and narrow",
+        debian: "chromium",
+        scope: Scope::Everything,
+        probe: Probe::Runs(&[&["chromium", "--version"]]),
     },
 ];
 
@@ -291,6 +298,7 @@ mod tests {
             "alsa-utils",
             "python3",
             "qemu-system-arm",
+            "chromium",
         ] {
             assert!(everything.contains(&package), "{package}");
         }

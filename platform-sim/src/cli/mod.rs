@@ -1,5 +1,6 @@
 //! The command line: words in, words out, exit code 0 (good), 1 (a promise or a wish was broken) or 2 (wrong usage).
 
+mod report;
 mod run;
 mod show;
 mod swarm;
@@ -39,6 +40,8 @@ enum Verb {
     Playout(crate::playout::Args),
     /// Find the least of a world that still breaks a promise.
     Shrink(swarm::Shrink),
+    /// Make a page of what an earlier `run --json` printed.
+    Report(report::Report),
 }
 
 /// Runs the program.
@@ -51,6 +54,7 @@ pub fn main() -> ExitCode {
         Verb::Replay(replay) => replay.run(),
         Verb::Shrink(shrink) => shrink.run(),
         Verb::Playout(args) => crate::playout::main(&args).map(|()| true).map_err(Into::into),
+        Verb::Report(report) => report.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -1,11 +1,13 @@
 //! `run` and `list`.
 
+use super::report::Wanted;
 use super::show::{Progress, summary};
 use crate::scenario::{SHIPPED, Scenario};
 use crate::units::Time;
 use crate::world::{self, Codec, Options};
 use clap::Args;
 use std::error::Error;
+use std::path::PathBuf;
 
 /// What came of it, or why it could not be done.
 pub(super) type Done = Result<bool, Box<dyn Error>>;
@@ -29,17 +31,27 @@ pub(super) struct Run {
     /// Print a line for everything of note.
     #[arg(long)]
     log: bool,
+    /// Write a report: one page with plots, tables and what was heard.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write what was heard, capture.wav and playback.wav, into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    wav: Option<PathBuf>,
 }
 
 impl Run {
     pub(super) fn run(self) -> Done {
         let mut scenario = Scenario::find(&self.scenario)?;
         if let Some(duration) = self.duration {
-            scenario.duration = duration;
-            scenario.fault.retain(|fault| fault.at < duration);
-            scenario.heal = scenario.heal.filter(|heal| *heal < duration);
+            shorten(&mut scenario, duration);
         }
+        let command = self.command();
         let codec = codec(self.codec.as_deref())?;
+        let wanted = Wanted { report: self.report, wav: self.wav };
+        if wanted.wav.is_some() && codec == Codec::Marker && self.codec.is_some() {
+            return Err("--wav needs real sound, which the marker codec has not; leave out --codec".into());
+        }
+        wanted.prepare()?;
         let mut progress = Progress::new();
         let mut tell = |share: f64| progress.show("simulating", share);
         let mut print = |line: &str| println!("{line}");
@@ -47,11 +59,15 @@ impl Run {
             codec,
             log: self.log.then_some(&mut print as &mut dyn FnMut(&str)),
             progress: Some(&mut tell),
-            keep_sound: false,
+            keep_sound: codec != Codec::Marker && (wanted.report.is_some() || wanted.wav.is_some()),
         };
         let ran = world::run(&scenario, self.seed.or(scenario.seed).unwrap_or(1), options);
         progress.done();
-        let (outcome, _sounds) = ran?;
+        let (mut outcome, sounds) = ran?;
+        outcome.command = command;
+        let again =
+            if self.codec.is_some() { Err("the marker codec was asked for, which has none") } else { Ok(&scenario) };
+        wanted.write(&outcome, again, sounds)?;
         if self.json {
             println!("{}", serde_json::to_string_pretty(&outcome)?);
         } else {
@@ -59,6 +75,31 @@ impl Run {
         }
         Ok(outcome.is_good())
     }
+
+    /// The words that give this run again.
+    fn command(&self) -> String {
+        let mut words = format!("soundpost-sim run {} --seed {}", quoted(&self.scenario), self.seed);
+        if let Some(duration) = self.duration {
+            words += &format!(" --duration {duration}");
+        }
+        if let Some(codec) = &self.codec {
+            words += &format!(" --codec {codec}");
+        }
+        words
+    }
+}
+
+/// A word as a shell takes it for one.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// Gives a scenario another length. What would happen later does not.
+pub(super) fn shorten(scenario: &mut Scenario, duration: Time) {
+    scenario.duration = duration;
+    scenario.fault.retain(|fault| fault.at < duration);
+    scenario.heal = scenario.heal.filter(|heal| *heal < duration);
 }
 
 /// A codec by its name.

@@ -55,6 +55,8 @@ impl World<'_, '_, '_> {
         let outcome = Outcome {
             title: self.scenario.title.clone(),
             about: self.scenario.about.clone(),
+            command: String::new(),
+            scenario: self.scenario.text(),
             seed: self.seed,
             codec: self.ground.codec.name().to_owned(),
             duration_s: t,
@@ -198,15 +200,20 @@ impl World<'_, '_, '_> {
             let oldest = point.delay.map_or(f64::MAX, |[_, _, most]| most);
             let limit = way_takes + point.target + CALM_SLACK_MS;
             if oldest > limit || point.silent > 0.0 {
-                let what = point.delay.map_or("nothing is heard".to_owned(), |_| format!("sound is {oldest:.1} ms old"));
+                let what =
+                    point.delay.map_or("nothing is heard".to_owned(), |_| format!("sound is {oldest:.1} ms old"));
                 let silent = point.silent;
-                let words = format!("{who}: {CALM_S} s before the end {what} and {silent} % is silent; {limit:.1} ms are allowed");
+                let words = format!(
+                    "{who}: {CALM_S} s before the end {what} and {silent} % is silent; {limit:.1} ms are allowed"
+                );
                 return court.accuse("latency", now, words);
             }
         }
         let made_up = calm().map(|point| point.concealed).sum::<f64>() / calm().count().max(1) as f64;
         if made_up > CALM_MADE_UP_PERCENT {
-            let words = format!("{who}: in the last {CALM_S} s {made_up:.2} % are made up; {CALM_MADE_UP_PERCENT} % are allowed");
+            let words = format!(
+                "{who}: in the last {CALM_S} s {made_up:.2} % are made up; {CALM_MADE_UP_PERCENT} % are allowed"
+            );
             court.accuse("latency", now, words);
         }
     }
