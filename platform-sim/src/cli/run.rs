@@ -45,7 +45,8 @@ impl Run {
         if let Some(duration) = self.duration {
             shorten(&mut scenario, duration);
         }
-        let command = self.command();
+        let seed = self.seed.or(scenario.seed).unwrap_or(1);
+        let command = self.command(seed);
         let codec = codec(self.codec.as_deref())?;
         let wanted = Wanted { report: self.report, wav: self.wav };
         if wanted.wav.is_some() && codec == Codec::Marker && self.codec.is_some() {
@@ -61,7 +62,7 @@ impl Run {
             progress: Some(&mut tell),
             keep_sound: codec != Codec::Marker && (wanted.report.is_some() || wanted.wav.is_some()),
         };
-        let ran = world::run(&scenario, self.seed.or(scenario.seed).unwrap_or(1), options);
+        let ran = world::run(&scenario, seed, options);
         progress.done();
         let (mut outcome, sounds) = ran?;
         outcome.command = command;
@@ -77,8 +78,8 @@ impl Run {
     }
 
     /// The words that give this run again.
-    fn command(&self) -> String {
-        let mut words = format!("soundpost-sim run {} --seed {}", quoted(&self.scenario), self.seed);
+    fn command(&self, seed: u64) -> String {
+        let mut words = format!("soundpost-sim run {} --seed {seed}", quoted(&self.scenario));
         if let Some(duration) = self.duration {
             words += &format!(" --duration {duration}");
         }
