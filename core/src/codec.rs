@@ -105,7 +105,10 @@ pub fn opus_rebuilds(packet: &[u8]) -> bool {
         config @ 0..=11 => 1_u32.max(u32::from(config & 3)),
         _ => 1,
     };
-    let flag = |channel: u32| flags.wrapping_shr(7_u32.wrapping_sub(channel.wrapping_add(1).wrapping_mul(frames).wrapping_add(channel))) & 1 == 1;
+    let flag = |channel: u32| {
+        flags.wrapping_shr(7_u32.wrapping_sub(channel.wrapping_add(1).wrapping_mul(frames).wrapping_add(channel))) & 1
+            == 1
+    };
     flag(0) || (toc & 4 != 0 && flag(1))
 }
 

@@ -4,9 +4,7 @@
 //! bounded amount of work and returns; it never allocates, locks or formats. Nothing leaves the thread but
 //! handles, through single-producer rings, and reports, through latest-value cells.
 
-use crate::capacity::{
-    COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX, PLAYBACK_SLOTS, POOLED_PACKETS,
-};
+use crate::capacity::{COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX, PLAYBACK_SLOTS, POOLED_PACKETS};
 use crate::codec::{Decode, Encode, Extent, Payload, opus_samples};
 use crate::engine::capture::{Capture, Command, Outcome};
 use crate::engine::playback::Playback;
@@ -261,7 +259,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         reports: Publisher<'a, PlaybackReport>,
     ) -> Self {
         // The rest of the pool is on its way: in the ring, being received, being decoded.
-        engine.limit_packets(N.saturating_sub(PLAYBACK_SLOTS.saturating_sub(POOLED_PACKETS)));
+        engine.limit_packets(N.saturating_mul(POOLED_PACKETS) / PLAYBACK_SLOTS);
         Self { device, clock, engine, arrivals, reports, period: [0; PERIOD_VALUES_MAX], hushed: (false, false) }
     }
 

@@ -84,10 +84,8 @@ impl Line {
             sums.0 = sums.0.saturating_add(at.saturating_sub(first.0));
             sums.1 = sums.1.saturating_add(value.saturating_sub(first.1));
         }
-        let middle = (
-            first.0.saturating_add(sums.0.checked_div(count)?),
-            first.1.saturating_add(sums.1.checked_div(count)?),
-        );
+        let middle =
+            (first.0.saturating_add(sums.0.checked_div(count)?), first.1.saturating_add(sums.1.checked_div(count)?));
         let (mut square, mut product) = (0_i64, 0_i64);
         for (at, value) in points {
             // Milliseconds, so that a minute's squares have room.

@@ -1,7 +1,7 @@
 //! Plays a trace with the real engine, pull by pull, and judges what the device got.
 
-use super::sound::{Decoder, Marked, Sound};
 use super::Trace;
+use super::sound::{Decoder, Marked, Sound};
 use serde::Serialize;
 use soundpost_core::codec::Extent;
 use soundpost_core::config::{Channels, Playout};
@@ -190,10 +190,12 @@ impl<'a> Play<'a> {
         // The position is that of the next sample: this pull's first one is so far before it.
         let made_up = made_up(&after) - made_up(&self.before);
         let operations = operations(&after) - operations(&self.before);
-        let held = after.held_samples - self.before.held_samples;
-        let inserted = after.inserted_samples - self.before.inserted_samples;
-        let cut = after.cut_samples - self.before.cut_samples;
-        let span = (samples + cut).saturating_sub(held + inserted);
+        // What was held may turn out to have stood in for something lost: then it counts as concealed after all.
+        let still = (after.held_samples + after.inserted_samples) as i64
+            - (self.before.held_samples + self.before.inserted_samples) as i64;
+        let over =
+            (after.cut_samples + after.spliced_samples) - (self.before.cut_samples + self.before.spliced_samples);
+        let span = ((samples + over) as i64 - still).max(0).unsigned_abs();
         let first = self.engine.position().map(|next| next.0.saturating_sub(span));
         self.before = after;
         if at < self.options.excluded_us {
@@ -282,7 +284,7 @@ impl<'a> Play<'a> {
 
 /// Samples that were not real, or real ones that were left out, packets aside that were too old to be begun with.
 fn made_up(report: &PlaybackReport) -> u64 {
-    report.concealed_samples + report.held_samples + report.recovered_samples
+    report.concealed_samples + report.held_samples + report.recovered_samples + report.spliced_samples
 }
 
 fn operations(report: &PlaybackReport) -> u64 {

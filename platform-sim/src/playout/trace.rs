@@ -78,8 +78,12 @@ impl Trace {
     /// # Errors
     /// [`TraceError::Line`].
     pub fn parse(path: &Path, text: &str) -> Result<Self, TraceError> {
-        let wrong =
-            |line: usize, field, wrong: String| TraceError::Line { path: path.to_owned(), line: line + 1, field, wrong };
+        let wrong = |line: usize, field, wrong: String| TraceError::Line {
+            path: path.to_owned(),
+            line: line + 1,
+            field,
+            wrong,
+        };
         let (mut name, mut packet_ms) = (None, None);
         let mut packets: Vec<Packet> = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -88,7 +92,8 @@ impl Trace {
                     match key {
                         "name" => name = Some(value.to_owned()),
                         "P" => {
-                            let length = value.parse::<f64>().ok().filter(|ms| [2.5, 5.0, 10.0, 20.0, 40.0, 60.0].contains(ms));
+                            let length =
+                                value.parse::<f64>().ok().filter(|ms| [2.5, 5.0, 10.0, 20.0, 40.0, 60.0].contains(ms));
                             let no = || wrong(number, "P", format!("{value:?} is no length of a packet in ms"));
                             packet_ms = Some(length.ok_or_else(no)?);
                         }
@@ -121,7 +126,8 @@ impl Trace {
         }
         let packet_ms = match packet_ms {
             Some(ms) => ms,
-            None => spacing(&packets).ok_or_else(|| wrong(0, "P", "is missing, and packets are not evenly spaced".into()))?,
+            None => spacing(&packets)
+                .ok_or_else(|| wrong(0, "P", "is missing, and packets are not evenly spaced".into()))?,
         };
         if packet_ms.fract() > 0.0 {
             return Err(wrong(0, "P", format!("{packet_ms}: whole milliseconds only")));
@@ -174,7 +180,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_file_line_and_field() {
         let said = |text| parse(text).unwrap_err().to_string();
-        assert_eq!(said("# P=20\n0,0,5000,1\n1,x,5,1\n"), "dir/some-20.csv.gz, line 3, send_us: \"x\" is not a whole number");
+        assert_eq!(
+            said("# P=20\n0,0,5000,1\n1,x,5,1\n"),
+            "dir/some-20.csv.gz, line 3, send_us: \"x\" is not a whole number"
+        );
         assert_eq!(said("# P=20\n0,0\n"), "dir/some-20.csv.gz, line 2, arr_us: is missing");
         assert!(said("# P=21\n").ends_with("line 1, P: \"21\" is no length of a packet in ms"));
         assert!(said("# P=20\n1,0,5,1\n1,20000,5,1\n").ends_with("line 3, seq: 1 is not above the one before"));

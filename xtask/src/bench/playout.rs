@@ -41,7 +41,8 @@ pub(super) fn run() -> Result<(), String> {
     let text = std::fs::read_to_string(traces.join("frozen.tsv"))
         .map_err(|error| format!("cannot read tests/traces/frozen.tsv: {error}"))?;
     let mut rows = frozen(&text)?;
-    let jobs: Vec<(usize, usize)> = (0..rows.len()).flat_map(|row| (0..PROFILES.len()).map(move |p| (row, p))).collect();
+    let jobs: Vec<(usize, usize)> =
+        (0..rows.len()).flat_map(|row| (0..PROFILES.len()).map(move |p| (row, p))).collect();
     let done = in_parallel(&jobs, |(row, profile)| {
         let trace = traces.join(format!("{}.csv.gz", rows[row].name));
         play(&program, &trace, PROFILES[profile])
@@ -111,8 +112,7 @@ fn frozen(text: &str) -> Result<Vec<Row>, String> {
         let cells: Vec<&str> = line.split('\t').collect();
         let [trace, player, numbers @ ..] = &cells[..] else { return Err(format!("frozen.tsv: {line:?}")) };
         let of = |n: usize| numbers.get(n).and_then(|cell| cell.parse().ok()).unwrap_or(0.0);
-        let figures =
-            Figures { mean_ms: of(0), p95_ms: of(1), concealed_pct: of(2), operations: of(3), j5_ms: of(4) };
+        let figures = Figures { mean_ms: of(0), p95_ms: of(1), concealed_pct: of(2), operations: of(3), j5_ms: of(4) };
         let row = rows.entry(trace).or_insert_with(|| Row { name: (*trace).to_owned(), ..Row::default() });
         match *player {
             "webrtc-neteq" => row.neteq = figures,
@@ -209,7 +209,8 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
         smooth.mean_ms <= row.neteq.mean_ms && smooth.concealed_pct <= row.neteq.concealed_pct + 0.1
     };
     let dominated = rows.iter().filter(dominates).count();
-    let (mine, theirs) = (mean(rows.iter().map(|row| ours(row).operations)), mean(rows.iter().map(|row| row.neteq.operations)));
+    let (mine, theirs) =
+        (mean(rows.iter().map(|row| ours(row).operations)), mean(rows.iter().map(|row| row.neteq.operations)));
     vec![
         all("J5 of the default is below NetEq's on every trace", behind),
         Goal {

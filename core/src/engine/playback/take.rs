@@ -1,6 +1,6 @@
 //! What becomes of a packet that arrived.
 
-use super::{Playback, Refused, REWIND_SAMPLES, State};
+use super::{Playback, REWIND_SAMPLES, Refused, State};
 use crate::capacity::FRAME_SAMPLES_MAX;
 use crate::codec::{Decode, Payload};
 use crate::fmt::warn_line;
