@@ -162,7 +162,7 @@ impl Depth {
             self.most = self.most.max(wanted);
             wanted = self.most;
         }
-        let wanted = wanted.saturating_add(self.pulls.allowance()).clamp(0, self.ceiling);
+        let wanted = wanted.saturating_add(self.pulls.allowance()).min(self.ceiling).max(0);
         let now = self.pulls.due().saturating_sub(reference);
         self.goal.aim(wanted, now, self.pulls.period(), self.arrivals.packet());
     }
@@ -290,7 +290,7 @@ impl Depth {
     pub fn hold_us(&self, delay_us: i64, gap_us: i64) -> i64 {
         let slack = micros(Instant::ZERO.plus(self.terms.slack));
         let most = self.goal.get().saturating_add(slack).min(self.ceiling.saturating_add(slack));
-        most.saturating_sub(delay_us).clamp(0, gap_us)
+        most.saturating_sub(delay_us).min(gap_us).max(0)
     }
 
     /// There was nothing to play at this pull; the packet that is waited for is `late_us` late already.

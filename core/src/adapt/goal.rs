@@ -60,13 +60,17 @@ impl Goal {
         }
         // In the worst of all pulls the edge lies this far inside.
         let wanted = wanted.saturating_add(period.saturating_sub(grid));
-        let phase = now.saturating_sub(at).rem_euclid(grid);
+        let phase = now.saturating_sub(at).checked_rem_euclid(grid).unwrap_or(0);
         self.follow(phase, grid, period);
         // While it sinks, it is left for the next step before it is too low, for getting there takes a while.
         let sinking = self.slope_ppb.saturating_neg().clamp(0, SLOPE_PPB_MAX);
         let wanted = wanted.saturating_add(sinking.saturating_mul(LEAVE_US) / 1_000_000_000);
         let above = |least: i64| {
-            let steps = least.saturating_sub(phase).saturating_add(grid.saturating_sub(1)).div_euclid(grid);
+            let steps = least
+                .saturating_sub(phase)
+                .saturating_add(grid.saturating_sub(1))
+                .checked_div_euclid(grid)
+                .unwrap_or(0);
             phase.saturating_add(steps.saturating_mul(grid)).saturating_add(INSIDE_US)
         };
         let lowest = above(wanted);
@@ -83,7 +87,12 @@ impl Goal {
             return;
         }
         let half = grid / 2;
-        let moved = phase.saturating_sub(self.phase).saturating_add(half).rem_euclid(grid.max(1)).saturating_sub(half);
+        let moved = phase
+            .saturating_sub(self.phase)
+            .saturating_add(half)
+            .checked_rem_euclid(grid)
+            .unwrap_or(0)
+            .saturating_sub(half);
         // What jumps is not a drift.
         if moved.saturating_abs() <= JUMP_US {
             let now = moved.saturating_mul(1_000_000_000).checked_div(self.since).unwrap_or(0);

@@ -117,8 +117,6 @@ pub fn run(trace: &Trace, options: &Options) -> Outcome {
     play.judge()
 }
 
-const SECOND_US: i64 = 1_000_000;
-
 struct Play<'a> {
     trace: &'a Trace,
     options: &'a Options,
@@ -269,13 +267,13 @@ impl<'a> Play<'a> {
             concealed_pct: concealed,
             late_pct: (concealed - lost).max(0.0),
             lost_pct: lost,
-            stretch_ops_per_min: self.operations as f64 * 60.0 * SECOND_US as f64 / judged,
+            stretch_ops_per_min: self.operations as f64 * 60e6 / judged,
             events: self.events,
             j5_ms: mean + 50.0 * concealed,
             j_ms: mean + self.options.lambda_ms / 100.0 * concealed,
             checked: self.checked,
             misplaced: self.misplaced,
-            judged_s: judged / SECOND_US as f64,
+            judged_s: judged / 1e6,
             drift_ppm: self.engine.report().drift_ppm,
             course: self.course,
         }
