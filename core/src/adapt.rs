@@ -36,8 +36,13 @@ pub const QUIET_US_MAX: i64 = 40_000;
 const SETTLE_US: i64 = 1_000_000;
 /// Smaller errors are none.
 const DEAD_US: i64 = 100;
-/// More than this too much is not left to the rate alone.
+/// More than this too much is not left to the rate alone,
 const FAR_US: i64 = 30_000;
+/// nor is this, when there was no trouble for a while and stretches are plenty.
+const OFF_US: i64 = 10_000;
+const CALM_US: i64 = 500_000;
+/// With more than this too much, what is lost is not missed.
+const SPLICE_US: i64 = 60_000;
 /// Between two removals or insertions, so that each is heard alone.
 const APART_US: i64 = 120_000;
 /// Between two insertions against a gap: it is worse to wait.
@@ -73,11 +78,15 @@ pub struct Depth {
     pulls: Pulls,
     goal: Goal,
     ceiling: i64,
+    /// What lateness asks for.
+    wanted: i64,
     /// The most that was wanted so far, for terms that never shrink.
     most: i64,
     /// Stretches that may be used, in microseconds of a minute each.
     saved: i64,
     latest: i64,
+    /// When there was nothing to play.
+    trouble: i64,
     /// No stretch before.
     free_at: i64,
 }
@@ -98,9 +107,11 @@ impl Depth {
             pulls: Pulls::new(),
             goal: Goal::new(),
             ceiling: micros(Instant::ZERO.plus(CEILING)),
+            wanted: START.as_micros() as i64,
             most: 0,
             saved: SAVED_MAX.saturating_mul(MINUTE_US),
             latest: 0,
+            trouble: 0,
             free_at: 0,
         }
     }
@@ -108,6 +119,7 @@ impl Depth {
     /// Other terms from now on; what was observed stays.
     pub const fn set_profile(&mut self, profile: Playout) {
         self.terms = profile.terms();
+        self.arrivals.renew();
     }
 
     /// Never aims at more than this, nor than [`CEILING`]: there is no room for more.
@@ -135,6 +147,7 @@ impl Depth {
         if self.free_at > due.saturating_add(MINUTE_US) {
             self.free_at = due;
         }
+        self.trouble = self.trouble.min(due);
         let earned = past.saturating_mul(i64::from(self.terms.stretches_per_minute));
         self.saved = self.saved.saturating_add(earned).min(SAVED_MAX.saturating_mul(MINUTE_US));
         self.aim();
@@ -143,18 +156,26 @@ impl Depth {
     /// Delay to aim at, on the grid of pulls.
     fn aim(&mut self) {
         let Some(reference) = self.arrivals.reference() else { return };
-        let mut wanted = self.wanted();
+        self.refresh();
+        let mut wanted = self.wanted;
         if !self.terms.shrinks {
             self.most = self.most.max(wanted);
             wanted = self.most;
         }
-        let wanted = wanted.saturating_add(self.pulls.allowance()).clamp(0, self.ceiling);
+        let wanted = wanted.saturating_add(self.pulls.allowance()).min(self.ceiling).max(0);
         let now = self.pulls.due().saturating_sub(reference);
         self.goal.aim(wanted, now, self.pulls.period(), self.arrivals.packet());
     }
 
+    /// What is wanted, found anew only when there is something new to go by.
+    fn refresh(&mut self) {
+        if self.arrivals.take_news() {
+            self.wanted = self.find_wanted();
+        }
+    }
+
     /// What the price rule says; where little is enough for a calm network, that.
-    fn wanted(&self) -> i64 {
+    fn find_wanted(&self) -> i64 {
         if !self.arrivals.is_known() {
             return micros(Instant::ZERO.plus(START));
         }
@@ -181,7 +202,7 @@ impl Depth {
     /// The delay that lateness alone asks for, before it is put on the grid of pulls.
     #[must_use]
     pub fn floor(&self) -> Span {
-        Span::from_micros(self.wanted().max(0).unsigned_abs())
+        Span::from_micros(self.wanted.max(0).unsigned_abs())
     }
 
     /// Allowance for late pulls that is part of the goal.
@@ -200,7 +221,8 @@ impl Depth {
     #[must_use]
     pub fn rate_ppm(&self, delay_us: i64) -> i32 {
         let error = delay_us.saturating_sub(self.goal.get());
-        let clocks = -i64::from(self.arrivals.drift_ppm());
+        // On a grid the goal itself moves as fast as the clocks drift apart: then sound goes at the device's own pace.
+        let clocks = if self.goal.is_on_grid() { 0 } else { -i64::from(self.arrivals.drift_ppm()) };
         let chase = if error.saturating_abs() < DEAD_US { 0 } else { error.saturating_mul(1_000_000) / SETTLE_US };
         let limit = i64::from(RATE_PPM_MAX);
         clocks.saturating_add(chase).clamp(-limit, limit) as i32
@@ -210,16 +232,19 @@ impl Depth {
     /// that what comes after it is not, nor anything later. More than [`STRETCH_US_MAX`] is for quiet alone.
     #[must_use]
     pub fn correction(&self, delay_us: i64, ahead_us: i64, missing: bool) -> Correction {
-        if self.saved < MINUTE_US || self.terms.stretches_per_minute == 0 {
-            return Correction::None;
-        }
         let due = self.pulls.due();
         let error = delay_us.saturating_sub(self.goal.get());
         let spare = ahead_us.saturating_sub(self.pulls.period());
-        if error > FAR_US && spare >= STRETCH_US_MAX && due >= self.free_at {
+        let calm = due.saturating_sub(self.trouble) > CALM_US;
+        // When trouble is over, delay comes back even if that takes more than was saved up.
+        if self.terms.stretches_per_minute == 0 || (self.saved < MINUTE_US && !(calm && error > FAR_US)) {
+            return Correction::None;
+        }
+        let plenty = self.saved > SAVED_MAX.saturating_mul(MINUTE_US) / 2;
+        if error > (if calm && plenty { OFF_US } else { FAR_US }) && spare >= STRETCH_US_MAX && due >= self.free_at {
             return Correction::Remove(Span::from_micros(QUIET_US_MAX.min(error).min(spare).unsigned_abs()));
         }
-        if missing && self.will_starve(delay_us, ahead_us) {
+        if missing && self.saved >= MINUTE_US && self.will_starve(delay_us, ahead_us) {
             return Correction::Insert(Span::from_micros(STRETCH_US_MAX.unsigned_abs()));
         }
         Correction::None
@@ -246,9 +271,16 @@ impl Depth {
         i64::from(self.arrivals.hazard(waited, delay_us)) >= least
     }
 
+    /// How much of a gap of `gap_us` to jump over instead of making sound up for it, because the delay is too large.
+    #[must_use]
+    pub fn splice_us(&self, delay_us: i64, gap_us: i64) -> i64 {
+        let error = delay_us.saturating_sub(self.goal.get());
+        if error > SPLICE_US && self.terms.shrinks { error.min(gap_us) } else { 0 }
+    }
+
     /// A correction was made.
     pub fn stretched(&mut self) {
-        self.saved = self.saved.saturating_sub(MINUTE_US);
+        self.saved = self.saved.saturating_sub(MINUTE_US).max(0);
         self.free_at = self.pulls.due().saturating_add(APART_US);
     }
 
@@ -258,11 +290,12 @@ impl Depth {
     pub fn hold_us(&self, delay_us: i64, gap_us: i64) -> i64 {
         let slack = micros(Instant::ZERO.plus(self.terms.slack));
         let most = self.goal.get().saturating_add(slack).min(self.ceiling.saturating_add(slack));
-        most.saturating_sub(delay_us).clamp(0, gap_us)
+        most.saturating_sub(delay_us).min(gap_us).max(0)
     }
 
     /// There was nothing to play at this pull; the packet that is waited for is `late_us` late already.
     pub fn starved(&mut self, late_us: i64) {
+        self.trouble = self.pulls.due();
         self.arrivals.pend(late_us.clamp(0, SANE_US));
     }
 }
@@ -272,3 +305,6 @@ const fn micros(at: Instant) -> i64 {
     let us = at.as_micros();
     if us < 1 << 61 { us as i64 } else { 1 << 61 }
 }
+
+#[cfg(test)]
+mod tests;

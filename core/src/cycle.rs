@@ -259,7 +259,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         reports: Publisher<'a, PlaybackReport>,
     ) -> Self {
         // The rest of the pool is on its way: in the ring, being received, being decoded.
-        engine.limit_packets(N.saturating_sub(PLAYBACK_SLOTS.saturating_sub(POOLED_PACKETS)));
+        engine.limit_packets(N.saturating_mul(POOLED_PACKETS) / PLAYBACK_SLOTS);
         Self { device, clock, engine, arrivals, reports, period: [0; PERIOD_VALUES_MAX], hushed: (false, false) }
     }
 

@@ -118,6 +118,8 @@ pub struct PlaybackReport {
     pub held_samples: u64,
     /// Times that a wait began.
     pub holds: u64,
+    /// Samples of lost packets that were jumped over to bring the delay down.
+    pub spliced_samples: u64,
     /// Samples rebuilt from the redundancy in the next packet.
     pub recovered_samples: u64,
     /// Samples of silence that the sender meant.

@@ -52,6 +52,20 @@ pub fn fade(pcm: &mut [i16], channels: usize, from: i32, to: i32) {
     }
 }
 
+/// Moves everything down by `by` values; the first ones are lost, the last ones stay.
+pub fn move_down(pcm: &mut [i16], by: usize) {
+    let cells = core::cell::Cell::from_mut(pcm).as_slice_of_cells();
+    cells.iter().zip(cells.get(by..).unwrap_or(&[])).for_each(|(to, from)| to.set(from.get()));
+}
+
+/// Moves everything up by `by` values; the last ones are lost, the first ones stay.
+pub fn move_up(pcm: &mut [i16], by: usize) {
+    let cells = core::cell::Cell::from_mut(pcm).as_slice_of_cells();
+    let to = cells.get(by..).unwrap_or(&[]);
+    // From the end, so that nothing is read after it was overwritten.
+    to.iter().zip(cells).rev().for_each(|(to, from)| to.set(from.get()));
+}
+
 /// Fades in from silence.
 pub fn fade_in(pcm: &mut [i16], channels: usize) {
     fade(pcm, channels, 0, UNITY);
@@ -210,6 +224,18 @@ mod tests {
         let mut loud = [i16::MIN; 64];
         cross_fade_level(&mut loud, &[i16::MIN; 64], 2, 0);
         assert_eq!(loud, [i16::MIN; 64], "clipped, not wrapped");
+    }
+
+    #[test]
+    fn sound_moves_either_way_over_itself() {
+        let mut pcm = [1, 2, 3, 4, 5];
+        move_down(&mut pcm, 2);
+        assert_eq!(pcm, [3, 4, 5, 4, 5]);
+        move_up(&mut pcm, 1);
+        assert_eq!(pcm, [3, 3, 4, 5, 4]);
+        move_up(&mut pcm, 9);
+        move_down(&mut pcm, 9);
+        assert_eq!(pcm, [3, 3, 4, 5, 4]);
     }
 
     #[test]

@@ -120,11 +120,7 @@ impl Stretch {
         let found = self.look(room.get(..filled)?, at_most.min(free), urgency)?;
         let values = found.samples.wrapping_mul(channels);
         // The sound from its second piece on is played again later; the second piece itself fades into the first.
-        let moved = filled.checked_sub(values)?;
-        let tail = room.get_mut(values..filled.checked_add(values)?)?;
-        if moved <= tail.len() && values <= tail.len().wrapping_sub(moved) {
-            tail.copy_within(..moved, values);
-        }
+        signal::move_up(room.get_mut(values..filled.checked_add(values)?)?, values);
         let (first, rest) = room.split_at_mut_checked(values)?;
         signal::cross_fade_level(rest.get_mut(..values)?, first, channels, found.likeness);
         Some(found)

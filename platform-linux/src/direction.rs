@@ -9,7 +9,7 @@ use crate::rt::{AudioThread, Bell, Monotonic, now};
 use heapless::spsc::{Consumer, Producer, Queue};
 use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
-use soundpost_core::config::{Channels, Stream, TIMING};
+use soundpost_core::config::{Channels, Playout, Stream, TIMING};
 use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig};
 use soundpost_core::engine::capture::{Capture, Command};
 use soundpost_core::engine::playback::Playback;
@@ -279,11 +279,11 @@ impl PlaybackSide {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(uri: &Uri, channels: Channels) -> Result<Self, StartError> {
+    pub fn start(uri: &Uri, channels: Channels, playout: Playout) -> Result<Self, StartError> {
         let options = options(channels, TIMING.playback_periods);
         let (device, opened) = pcm::open_playback(uri, options)?;
         let fixed = Options { channels: opened.channels, ..options };
-        let engine = Playback::new(OpusDecoder::new(opened.channels)?, opened.channels);
+        let engine = Playback::new(OpusDecoder::new(opened.channels)?, opened.channels).with_profile(playout);
         let (arrivals, arrival_out) = leak(Queue::<Incoming, HANDOVER_RING_LEN>::new()).split();
         let (reports, report_out) = leak(Latest::new(PlaybackReport::default())).split();
         let mut rig = Box::new(PlaybackRig::new(device, Monotonic, engine, arrival_out, reports));

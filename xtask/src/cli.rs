@@ -182,7 +182,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
             "--bless" if verb == Verb::Prove => options.bless = true,
             "--mutate" if verb == Verb::Prove => options.mutate = true,
             _ if matches!(verb, Verb::Test | Verb::Prove | Verb::Bench) && !text.starts_with('-') => {
-                options.rest.push(word)
+                options.rest.push(word);
             }
             _ => return Err(refusal(verb, &text)),
         }

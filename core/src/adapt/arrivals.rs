@@ -10,8 +10,8 @@ use super::histogram::{Histogram, ONE};
 use crate::drift::Drift;
 use crate::time::{Instant, MediaTime};
 
-/// Bins of the histogram of excess delay: half a millisecond wide below 16 ms, 16 ms above half a second.
-const BINS: usize = 192;
+/// Bins of the histogram of excess delay: an eighth of a millisecond wide below 4 ms, 16 ms above half a second.
+const BINS: usize = 256;
 /// Length of a block.
 pub(super) const BLOCK_US: i64 = 250_000;
 /// A block keeps so much of the weight of those before: a time constant of 30 s; Q16.
@@ -36,6 +36,8 @@ pub(super) struct Arrivals {
     excess: Histogram<BINS>,
     /// How late the packet is that everybody waits for, at least.
     pending: i64,
+    /// The histogram, or what pends, is another than when it was last asked.
+    news: bool,
     /// First sample and length of the latest packet, in microseconds since the origin.
     packet: (i64, i64),
     drift: Drift,
@@ -52,6 +54,7 @@ impl Arrivals {
             latest: 0,
             excess: Histogram::new(),
             pending: 0,
+            news: true,
             packet: (0, 0),
             drift: Drift::new(),
         }
@@ -107,19 +110,32 @@ impl Arrivals {
             *current = transit.min(*current);
         }
         self.latest = now.max(self.latest.min(now.saturating_add(JUMP_US)));
+        self.news |= self.pending != 0;
         self.pending = 0;
         let excess = transit.saturating_sub(self.reference().unwrap_or(transit));
         self.worst = excess.max(self.worst);
         if now >= self.block_ends {
             self.excess.add(self.worst.unsigned_abs(), KEEP);
             self.worst = 0;
+            self.news = true;
             self.block_ends = now.saturating_add(BLOCK_US);
         }
     }
 
     /// The packet that is needed is not here, and already so late: it will be at least that.
     pub(super) const fn pend(&mut self, excess_us: i64) {
+        self.news |= self.pending != excess_us;
         self.pending = excess_us;
+    }
+
+    /// Makes whoever asks look again.
+    pub(super) const fn renew(&mut self) {
+        self.news = true;
+    }
+
+    /// Whether there is anything new since this was asked last.
+    pub(super) const fn take_news(&mut self) -> bool {
+        core::mem::replace(&mut self.news, false)
     }
 
     pub(super) fn drift_ppm(&self) -> i32 {

@@ -6,6 +6,16 @@
 
 /// An edge shall lie so far inside the pull, rather than just before it.
 const INSIDE_US: i64 = 250;
+/// To the next step it takes so long, at half a percent of speed, and some more.
+const LEAVE_US: i64 = 3_000_000;
+/// The fastest that clocks drift apart.
+const SLOPE_PPB_MAX: i64 = 2_000_000;
+/// The grid is looked at so often,
+const LOOK_US: i64 = 1_000_000;
+/// and averaged over so many times.
+const SMOOTH: i64 = 8;
+/// It does not drift by more than this meanwhile.
+const JUMP_US: i64 = 2_500;
 /// Finer grids are none.
 const GRID_US_MIN: i64 = 400;
 /// It goes down only by more than this, beyond a step.
@@ -16,15 +26,25 @@ const HYSTERESIS_US: i64 = 100;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Goal {
     us: i64,
+    on_grid: bool,
+    phase: i64,
+    since: i64,
+    /// How fast the grid moves, in billionths: by as much as the clocks of sender and device drift apart.
+    slope_ppb: i64,
 }
 
 impl Goal {
     pub(super) const fn new() -> Self {
-        Self { us: 0 }
+        Self { us: 0, on_grid: false, phase: 0, since: 0, slope_ppb: 0 }
     }
 
     pub(super) const fn get(self) -> i64 {
         self.us
+    }
+
+    /// Whether pulls and packets have a common grid.
+    pub(super) const fn is_on_grid(self) -> bool {
+        self.on_grid
     }
 
     /// Aims at `wanted` or the next step above. `now` is this pull's time since the reference, `packet` where a packet
@@ -32,16 +52,25 @@ impl Goal {
     pub(super) fn aim(&mut self, wanted: i64, now: i64, period: i64, packet: (i64, i64)) {
         let (at, length) = packet;
         let grid = common(period, length);
-        if grid < GRID_US_MIN {
+        self.on_grid = grid >= GRID_US_MIN;
+        if !self.on_grid {
             // No moment is better than another, and a packet may end anywhere in a pull.
             self.step(wanted.saturating_add(period), period / 4);
             return;
         }
         // In the worst of all pulls the edge lies this far inside.
         let wanted = wanted.saturating_add(period.saturating_sub(grid));
-        let phase = now.saturating_sub(at).rem_euclid(grid);
+        let phase = now.saturating_sub(at).checked_rem_euclid(grid).unwrap_or(0);
+        self.follow(phase, grid, period);
+        // While it sinks, it is left for the next step before it is too low, for getting there takes a while.
+        let sinking = self.slope_ppb.saturating_neg().clamp(0, SLOPE_PPB_MAX);
+        let wanted = wanted.saturating_add(sinking.saturating_mul(LEAVE_US) / 1_000_000_000);
         let above = |least: i64| {
-            let steps = least.saturating_sub(phase).saturating_add(grid.saturating_sub(1)).div_euclid(grid);
+            let steps = least
+                .saturating_sub(phase)
+                .saturating_add(grid.saturating_sub(1))
+                .checked_div_euclid(grid)
+                .unwrap_or(0);
             phase.saturating_add(steps.saturating_mul(grid)).saturating_add(INSIDE_US)
         };
         let lowest = above(wanted);
@@ -49,6 +78,28 @@ impl Goal {
         let level = above(self.us.saturating_sub(INSIDE_US).saturating_sub(grid / 2));
         let stays = wanted >= level.saturating_sub(INSIDE_US).saturating_sub(grid).saturating_sub(HYSTERESIS_US);
         self.us = if lowest > level || !stays { lowest } else { level };
+    }
+
+    /// Watches how the grid moves.
+    fn follow(&mut self, phase: i64, grid: i64, period: i64) {
+        self.since = self.since.saturating_add(period);
+        if self.since < LOOK_US {
+            return;
+        }
+        let half = grid / 2;
+        let moved = phase
+            .saturating_sub(self.phase)
+            .saturating_add(half)
+            .checked_rem_euclid(grid)
+            .unwrap_or(0)
+            .saturating_sub(half);
+        // What jumps is not a drift.
+        if moved.saturating_abs() <= JUMP_US {
+            let now = moved.saturating_mul(1_000_000_000).checked_div(self.since).unwrap_or(0);
+            self.slope_ppb = self.slope_ppb.saturating_add(now.saturating_sub(self.slope_ppb) / SMOOTH);
+        }
+        self.phase = phase;
+        self.since = 0;
     }
 
     fn step(&mut self, wanted: i64, tolerance: i64) {

@@ -8,7 +8,7 @@
 pub const ONE: u32 = 1 << 24;
 
 /// The width of the narrowest bins.
-const UNIT_US: u64 = 500;
+const UNIT_US: u64 = 125;
 /// Bins of each width; every next group is twice as wide.
 const GROUP: u64 = 32;
 const GROUP_BITS: u32 = GROUP.trailing_zeros();
@@ -119,4 +119,81 @@ impl<const N: usize> Histogram<N> {
 fn young(n: u32) -> u32 {
     let n = u64::from(n);
     (n.saturating_sub(1) << 16).checked_div(n.saturating_add(1)).unwrap_or(0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    const BINS: usize = 256;
+
+    #[test]
+    fn every_microsecond_of_a_second_is_in_the_bin_that_holds_it() {
+        for us in (0..1_000_000).step_by(if cfg!(miri) { 9_999 } else { 1 }) {
+            let bin = bin_of(us, BINS);
+            assert!(edge_us(bin) <= us && (us < edge_us(bin + 1) || bin == BINS - 1), "{us}");
+        }
+        assert_eq!(bin_of(u64::MAX, BINS), BINS - 1);
+        assert!((0..BINS).all(|bin| bin_of(edge_us(bin), BINS) == bin));
+    }
+
+    fn values(count: u64) -> impl Iterator<Item = u64> {
+        let mut state = 1_u64;
+        (0..count).map(move |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) % 100_000
+        })
+    }
+
+    #[test]
+    fn mass_is_neither_lost_nor_made() {
+        let mut histogram = Histogram::<BINS>::new();
+        for value in values(if cfg!(miri) { 100 } else { 1_000_000 }) {
+            histogram.add(value, 64_990);
+        }
+        assert_eq!(histogram.mass.iter().map(|mass| u64::from(*mass)).sum::<u64>(), u64::from(ONE));
+    }
+
+    #[test]
+    fn quantiles_fall_as_more_may_be_above_and_agree_with_sorting() {
+        let mut histogram = Histogram::<BINS>::new();
+        let mut all: Vec<u64> = values(4_000).collect();
+        // Nothing is forgotten, so that it can be compared.
+        all.iter().for_each(|value| histogram.add(*value, 1 << 16));
+        all.sort_unstable();
+        let mut before = u64::MAX;
+        for percent in 1..100_u32 {
+            let found = histogram.quantile(ONE / 100 * percent);
+            assert!(found <= before);
+            before = found;
+            let exact = all[all.len() * (100 - percent as usize) / 100 - 1];
+            assert!(found.abs_diff(exact) <= 2_500, "{percent} %: {found}, sorted {exact}");
+            assert!(histogram.above(found).abs_diff(ONE / 100 * percent) < ONE / 50);
+        }
+    }
+
+    #[test]
+    fn the_newsvendors_delay_costs_less_than_its_neighbours() {
+        // Uniform up to 100 ms, blocks of 250 ms, a price of 1 s: a quarter may be above, that is 75 ms.
+        let mut histogram = Histogram::<BINS>::new();
+        let all: Vec<u64> = values(4_000).collect();
+        all.iter().for_each(|value| histogram.add(*value, 1 << 16));
+        let best = histogram.quantile(ONE / 4);
+        assert!(best.abs_diff(75_000) < 3_000, "{best}");
+        let cost = |delay: u64| {
+            let missing: u64 = all.iter().map(|value| value.saturating_sub(delay)).sum();
+            delay + 1_000_000 / 250_000 * missing / all.len() as u64
+        };
+        assert!(cost(best) <= cost(best + 5_000) && cost(best) <= cost(best - 5_000));
+    }
+
+    #[test]
+    fn what_pends_counts_as_if_it_were_there() {
+        let mut histogram = Histogram::<BINS>::new();
+        (0..100).for_each(|_| histogram.add(1_000, 64_990));
+        let calm = histogram.quantile(ONE / 100);
+        let pending = histogram.quantile_with(ONE / 100, 300_000, ONE / 50);
+        assert!(calm < 1_500 && pending > 250_000, "{calm} {pending}");
+    }
 }

@@ -7,8 +7,8 @@
 use super::histogram::{Histogram, ONE};
 use crate::time::{Instant, Span};
 
-/// Bins of lateness: up to 48 ms.
-const BINS: usize = 64;
+/// Bins of lateness: up to 28 ms.
+const BINS: usize = 96;
 /// Later than that, it is another schedule: the device stood still.
 const LOST_US: i64 = 40_000;
 /// A pull keeps so much of the weight of those before, at periods of 10 ms about 30 s; Q16.
@@ -56,7 +56,6 @@ impl Pulls {
         self.lateness.add(late.unsigned_abs(), KEEP);
         self.since = self.since.wrapping_add(1) % 64;
         if self.since == 0 {
-            // Bins are half a millisecond wide: the middle of what is found.
             let usual = self.lateness.quantile(RARE) as i64;
             self.allowance = usual.saturating_sub(USUAL_US).clamp(0, ALLOWANCE_MAX_US);
         }

@@ -77,6 +77,8 @@ pub struct Playback<D, P> {
     latest_end: MediaTime,
     /// Samples made up since the latest one from a packet.
     made_up: usize,
+    /// Of these, those for which stream time stood still.
+    held: usize,
     /// The sender said that it will be silent: what does not come is not missing.
     pausing: bool,
     /// What was made before was silence.
@@ -100,6 +102,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             stretch: Stretch::new(channels),
             latest_end: MediaTime::ZERO,
             made_up: 0,
+            held: 0,
             pausing: false,
             fade_in: false,
             report: PlaybackReport::default(),
@@ -148,7 +151,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     fn stop(&mut self) {
         self.fifo.clear();
         self.latest_end = MediaTime::ZERO;
-        self.made_up = 0;
+        (self.made_up, self.held) = (0, 0);
         self.pausing = false;
         self.state = State::Idle;
     }
@@ -164,6 +167,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             self.fill();
         }
         let needed = if self.state == State::Playing {
+            self.report.depth = span(self.delay_us());
             self.steer(samples);
             let needed = self.resampler.needed(samples);
             self.supply(now, queued, needed);
@@ -176,6 +180,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             let missing = needed.saturating_sub(self.fifo.samples());
             self.fifo.push_silence(missing);
             self.fade_in = true;
+            self.report.depth = Span::ZERO;
         }
         let head = self.fifo.head(needed);
         self.stretch.hear(head);
@@ -186,7 +191,6 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     }
 
     fn publish(&mut self, queued: u32) {
-        let delay = self.delay_us();
         let report = &mut self.report;
         report.queued = queued;
         report.playing = self.state == State::Playing;
@@ -194,7 +198,6 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         report.floor = self.depth.floor();
         report.pull_allowance = self.depth.pull_allowance();
         report.drift_ppm = self.depth.drift_ppm();
-        report.depth = if report.playing { span(delay) } else { Span::ZERO };
     }
 
     /// Stream time of the next sample that leaves the fifo.
@@ -229,7 +232,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             self.report.metrics.record_dropped(1);
         }
         self.fifo.clear();
-        self.made_up = 0;
+        (self.made_up, self.held) = (0, 0);
         self.fade_in = true;
         self.state = State::Playing;
         debug_line!("playback: begins at {}, {} us behind", self.next.0, self.depth.goal_us());

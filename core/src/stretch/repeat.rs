@@ -44,11 +44,7 @@ impl Stretch {
             self.is_quiet(around).then_some(Stretched { samples: longest, ..found })?
         };
         let values = found.samples.wrapping_mul(channels);
-        let rest = filled.checked_sub(played)?;
-        let tail = room.get_mut(played..filled.checked_add(values)?)?;
-        if rest <= tail.len() && values <= tail.len().wrapping_sub(rest) {
-            tail.copy_within(..rest, values);
-        }
+        signal::move_up(room.get_mut(played..filled.checked_add(values)?)?, values);
         let (before, inserted) = room.split_at_mut_checked(played)?;
         let period = before.get(before.len().checked_sub(values)?..)?;
         let inserted = inserted.get_mut(..values)?;

@@ -7,6 +7,7 @@ use crate::direction::PlaybackSide;
 use crate::pcm::Uri;
 use crate::rt::{self, now};
 use clap::Args;
+use soundpost_core::config::Playout;
 use soundpost_core::wire::{Hello, Kind, Role};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +24,9 @@ pub(super) struct Listen {
     /// Print the final figures as JSON.
     #[arg(long)]
     json: bool,
+    /// Delay or gaps: low, balanced, smooth or frozen.
+    #[arg(long, default_value = "balanced", value_name = "PROFILE")]
+    playout: Playout,
     #[command(flatten)]
     socket: SocketArg,
 }
@@ -33,7 +37,7 @@ impl Listen {
             let hello = Hello { role: Role::Listener, takeover: false, name: "soundpost listen" };
             let mut connection = Connection::open(&self.socket.path(), &hello).await?;
             let _ = rt::prepare();
-            let mut side = PlaybackSide::start(&self.output, connection.welcome.channels)?;
+            let mut side = PlaybackSide::start(&self.output, connection.welcome.channels, self.playout)?;
             eprintln!("listening: {}", side.opened);
             let ended = receive(&mut connection, &mut side, self.limit).await;
             let status = figures(&mut side, &self.output);
@@ -96,11 +100,14 @@ fn show(side: &mut PlaybackSide) {
     let report = side.report();
     let ms = |span: soundpost_core::time::Span| span.as_micros() as f64 / 1000.0;
     live::show(&format!(
-        "{} {} packets, {} dropped │ latency {} │ held {:.1} ms",
+        "{} {} packets, {} dropped │ latency {} │ held {:.1} of {:.1} ms, {:.0} ms made up, stretched {}×",
         live::meter(crate::daemon::status::dbfs(report.level)),
         report.metrics.frames_received,
         report.metrics.frames_dropped,
         live::latency(report.metrics.average_latency.map(ms)),
         ms(report.depth),
+        ms(report.target),
+        (report.concealed_samples + report.held_samples) as f64 / 48.0,
+        report.removals + report.insertions,
     ));
 }

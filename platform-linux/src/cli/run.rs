@@ -6,7 +6,7 @@ use crate::daemon::{self, Settings, status::Status};
 use crate::gpio::PinName;
 use crate::pcm::Uri;
 use clap::Args;
-use soundpost_core::config::{Content, Direction};
+use soundpost_core::config::{Content, Direction, Playout};
 
 /// Serve: capture for listeners, play what a talker sends.
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub(super) struct Run {
     /// Pin of the amplifier's power, on while somebody talks, such as gpiochip0/22[,active-low].
     #[arg(long, value_name = "PIN")]
     amp: Option<PinName>,
+    /// What a talker's sound is played with, delay or gaps: low, balanced, smooth or frozen.
+    #[arg(long, default_value = "balanced", value_name = "PROFILE")]
+    playout: Playout,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
@@ -44,6 +47,7 @@ impl Run {
             socket: self.socket.path(),
             capture: self.capture,
             playback: self.playback,
+            playout: self.playout,
             wiring: Wiring { lamp: self.lamp, mute_switch: self.mute_switch, amp: self.amp },
         };
         let tick = live::wanted().then_some(show as fn(&Status));

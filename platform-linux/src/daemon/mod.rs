@@ -15,7 +15,7 @@ use crate::pcm::Uri;
 use crate::rt::{self, Ear};
 use crate::socket::{BindError, PublicSocket};
 use hub::Hub;
-use soundpost_core::config::{Channels, Quality, Stream};
+use soundpost_core::config::{Channels, Playout, Quality, Stream};
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +28,8 @@ pub struct Settings {
     pub capture: Uri,
     /// Where a talker's sound goes.
     pub playback: Uri,
+    /// How it is played.
+    pub playout: Playout,
     /// The preset, for the record.
     pub quality: Quality,
     /// What is coded.
@@ -88,8 +90,8 @@ pub fn run(
     };
     let capture = CaptureSide::start(&settings.capture, settings.stream, settings.wiring.begins_muted())
         .map_err(failed("capture", &settings.capture))?;
-    let playback =
-        PlaybackSide::start(&settings.playback, Channels::Stereo).map_err(failed("playback", &settings.playback))?;
+    let playback = PlaybackSide::start(&settings.playback, Channels::Stereo, settings.playout)
+        .map_err(failed("playback", &settings.playback))?;
     tracing::debug!("capture: {}", capture.opened);
     tracing::debug!("playback: {}", playback.opened);
     let amp = gate.map(|gate| Amp::start(gate, playback.hush.clone())).transpose()?;

@@ -155,18 +155,38 @@ pub struct PlaybackStatus {
     pub overflow: u64,
     /// Packets that the decoder refused.
     pub decode_errors: u64,
-    /// Sound made up for lost packets.
+    /// Packets that never came.
+    pub lost: u64,
+    /// Sound made up for lost packets, and for late ones that were not waited for.
     pub concealed_ms: f64,
+    /// Sound rebuilt from redundancy.
+    pub recovered_ms: f64,
     /// Sound made up while waiting for late ones.
     pub held_ms: f64,
-    /// Sound cut out to bring the delay down.
+    /// Waits.
+    pub holds: u64,
+    /// Silence that the sender meant.
+    pub silent_ms: f64,
+    /// Periods taken out to bring the delay down.
+    pub removals: u64,
+    /// Sound in them.
     pub cut_ms: f64,
+    /// Periods put in to gain time.
+    pub insertions: u64,
+    /// Sound in them.
+    pub inserted_ms: f64,
     /// Jumps of stream time that were followed.
     pub resyncs: u64,
-    /// Delay held on purpose now.
+    /// Delay now, beyond what the fastest packet of late needed.
     pub depth_ms: f64,
     /// Delay aimed at.
     pub target_ms: f64,
+    /// Delay that the lateness of packets asks for.
+    pub floor_ms: f64,
+    /// What the aim holds for a thread that is woken late.
+    pub pull_allowance_ms: f64,
+    /// By how many millionths the sender's clock is slow.
+    pub drift_ppm: i32,
     /// Sound in the device's queue.
     pub queued_ms: f64,
     /// The pool.
@@ -287,12 +307,22 @@ impl PlaybackStatus {
             duplicates: report.duplicates,
             overflow: report.overflow,
             decode_errors: report.decode_errors,
+            lost: report.lost,
             concealed_ms: samples_ms(report.concealed_samples),
+            recovered_ms: samples_ms(report.recovered_samples),
             held_ms: samples_ms(report.held_samples),
+            holds: report.holds,
+            silent_ms: samples_ms(report.silent_samples),
+            removals: report.removals,
             cut_ms: samples_ms(report.cut_samples),
+            insertions: report.insertions,
+            inserted_ms: samples_ms(report.inserted_samples),
             resyncs: report.resyncs,
             depth_ms: ms(report.depth),
             target_ms: ms(report.target),
+            floor_ms: ms(report.floor),
+            pull_allowance_ms: ms(report.pull_allowance),
+            drift_ppm: report.drift_ppm,
             queued_ms: samples_ms(u64::from(report.queued)),
             pool: PoolStatus::of(pool),
         }
@@ -420,13 +450,18 @@ impl fmt::Display for PlaybackStatus {
         write!(f, "{}{}", self.device, self.metrics)?;
         writeln!(
             f,
-            "  delay      {:.1} ms held (aim {:.1} ms), {:.1} ms queued",
-            self.depth_ms, self.target_ms, self.queued_ms
+            "  delay      {:.1} ms held (aim {:.1} ms), {:.1} ms queued; sender's clock {:+} ppm slow",
+            self.depth_ms, self.target_ms, self.queued_ms, self.drift_ppm
         )?;
         writeln!(
             f,
-            "  made up    {:.0} ms for lost, {:.0} ms for late packets; {:.0} ms cut; {} xruns, {} resyncs",
-            self.concealed_ms, self.held_ms, self.cut_ms, self.device.xruns, self.resyncs
+            "  made up    {:.0} ms for lost, {:.0} ms for late packets; {:.0} ms rebuilt; {} xruns, {} resyncs",
+            self.concealed_ms, self.held_ms, self.recovered_ms, self.device.xruns, self.resyncs
+        )?;
+        writeln!(
+            f,
+            "  stretched  {:.0} ms taken out in {} pieces, {:.0} ms put in in {}; {} packets lost, {} late",
+            self.cut_ms, self.removals, self.inserted_ms, self.insertions, self.lost, self.late
         )
     }
 }

@@ -117,8 +117,6 @@ pub fn run(trace: &Trace, options: &Options) -> Outcome {
     play.judge()
 }
 
-const SECOND_US: i64 = 1_000_000;
-
 struct Play<'a> {
     trace: &'a Trace,
     options: &'a Options,
@@ -190,10 +188,12 @@ impl<'a> Play<'a> {
         // The position is that of the next sample: this pull's first one is so far before it.
         let made_up = made_up(&after) - made_up(&self.before);
         let operations = operations(&after) - operations(&self.before);
-        let held = after.held_samples - self.before.held_samples;
-        let inserted = after.inserted_samples - self.before.inserted_samples;
-        let cut = after.cut_samples - self.before.cut_samples;
-        let span = (samples + cut).saturating_sub(held + inserted);
+        // What was held may turn out to have stood in for something lost: then it counts as concealed after all.
+        let still = (after.held_samples + after.inserted_samples) as i64
+            - (self.before.held_samples + self.before.inserted_samples) as i64;
+        let over =
+            (after.cut_samples + after.spliced_samples) - (self.before.cut_samples + self.before.spliced_samples);
+        let span = ((samples + over) as i64 - still).max(0).unsigned_abs();
         let first = self.engine.position().map(|next| next.0.saturating_sub(span));
         self.before = after;
         if at < self.options.excluded_us {
@@ -267,13 +267,13 @@ impl<'a> Play<'a> {
             concealed_pct: concealed,
             late_pct: (concealed - lost).max(0.0),
             lost_pct: lost,
-            stretch_ops_per_min: self.operations as f64 * 60.0 * SECOND_US as f64 / judged,
+            stretch_ops_per_min: self.operations as f64 * 60e6 / judged,
             events: self.events,
             j5_ms: mean + 50.0 * concealed,
             j_ms: mean + self.options.lambda_ms / 100.0 * concealed,
             checked: self.checked,
             misplaced: self.misplaced,
-            judged_s: judged / SECOND_US as f64,
+            judged_s: judged / 1e6,
             drift_ppm: self.engine.report().drift_ppm,
             course: self.course,
         }
@@ -282,7 +282,7 @@ impl<'a> Play<'a> {
 
 /// Samples that were not real, or real ones that were left out, packets aside that were too old to be begun with.
 fn made_up(report: &PlaybackReport) -> u64 {
-    report.concealed_samples + report.held_samples + report.recovered_samples
+    report.concealed_samples + report.held_samples + report.recovered_samples + report.spliced_samples
 }
 
 fn operations(report: &PlaybackReport) -> u64 {

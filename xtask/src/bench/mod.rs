@@ -4,8 +4,11 @@ mod playout;
 
 use crate::cli::Options;
 
+/// Measures, prints, and says what is wrong.
+type Measure = fn() -> Result<(), String>;
+
 /// What can be measured.
-const SUBJECTS: [(&str, fn() -> Result<(), String>); 1] = [("playout", playout::run)];
+const SUBJECTS: [(&str, Measure); 1] = [("playout", playout::run)];
 
 /// Measures what was named.
 pub(crate) fn run(options: &Options) -> Result<(), String> {

@@ -178,13 +178,9 @@ impl Fifo {
     }
 
     /// Moves the values of `range` to where `to` says, which is not after them; nothing if that is no such range.
-    /// (`copy_within` panics then, and that it never comes to that is more than a compiler sees.)
     fn move_down(&mut self, range: Range<usize>, to: usize) {
         let by = range.start.saturating_sub(to);
-        let both = self.values.get_mut(to..range.end).unwrap_or(&mut []);
-        if by > 0 && by <= both.len() {
-            both.copy_within(by.., 0);
-        }
+        signal::move_down(self.values.get_mut(to..range.end).unwrap_or(&mut []), by);
     }
 }
 

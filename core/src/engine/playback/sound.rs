@@ -103,6 +103,10 @@ impl<D: Decode, P: Payload> Playback<D, P> {
                 self.report.metrics.record_dropped(1);
             } else if gap > PAUSE_SAMPLES {
                 self.jump(extent.media);
+            } else if gap > 0 && self.held > 0 {
+                self.credit(gap);
+            } else if gap > 0 && !self.pausing && self.splice(gap) {
+                // The rest of the gap, if any, is next.
             } else if gap > 0 {
                 let gap = usize::try_from(gap).unwrap_or(usize::MAX);
                 if self.pausing {
@@ -134,6 +138,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         }
         let made = self.conceal(missing);
         let passed = made.saturating_sub(held.min(made));
+        self.held = self.held.saturating_add(made.saturating_sub(passed));
         self.next = self.next.plus(passed as u64);
         self.report.held_samples = self.report.held_samples.wrapping_add(made.saturating_sub(passed) as u64);
         self.report.concealed_samples = self.report.concealed_samples.wrapping_add(passed as u64);
@@ -141,6 +146,28 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         if self.made_up as u64 >= PAUSE_SAMPLES {
             self.stop();
         }
+    }
+
+    /// What was waited for is lost, for a later packet is here: the sound that was made up meanwhile stood in for it.
+    fn credit(&mut self, gap: u64) {
+        let credit = gap.min(self.held as u64);
+        self.held = 0;
+        self.next = self.next.plus(credit);
+        self.report.held_samples = self.report.held_samples.wrapping_sub(credit);
+        self.report.concealed_samples = self.report.concealed_samples.wrapping_add(credit);
+    }
+
+    /// Jumps over as much of a gap as there is too much delay; returns whether that was anything.
+    fn splice(&mut self, gap: u64) -> bool {
+        let gap_us = Span::from_samples(gap).as_micros() as i64;
+        let skipped = Span::from_micros(self.depth.splice_us(self.delay_us(), gap_us).unsigned_abs()).as_samples();
+        let skipped = skipped.min(gap);
+        if skipped > 0 {
+            self.next = self.next.plus(skipped);
+            self.report.spliced_samples = self.report.spliced_samples.wrapping_add(skipped);
+            self.report.removals = self.report.removals.wrapping_add(1);
+        }
+        skipped > 0
     }
 
     /// So many samples are lost: a packet after them is here.
@@ -174,7 +201,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             }
         });
         self.next = self.next.plus(made as u64);
-        self.made_up = 0;
+        (self.made_up, self.held) = (0, 0);
         self.report.metrics.record_dropped(1);
         self.report.recovered_samples = self.report.recovered_samples.wrapping_add(made as u64);
     }
@@ -225,7 +252,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             signal::fade_in(edge.get_mut(..values).unwrap_or(&mut []), self.channels.count());
         }
         self.next = packet.extent.end();
-        self.made_up = 0;
+        (self.made_up, self.held) = (0, 0);
         self.pausing = packet.payload.with_bytes(|bytes| bytes.len() <= SILENT_BYTES_MAX);
         if failed {
             self.report.decode_errors = self.report.decode_errors.wrapping_add(1);

@@ -1,18 +1,21 @@
 //! The playback engine against a toy decoder, sample by sample.
 
 use super::*;
-use crate::adapt::FLOOR;
-use crate::codec::{CodecError, Extent};
+use crate::adapt::{CEILING, START};
+use crate::codec::{CodecError, Extent, Input};
+use crate::jitter::Arrival;
 use proptest::prelude::*;
 use std::vec::Vec;
 
 const PERIOD: usize = 120;
 const FRAME: u32 = 960;
-const MADE_UP: i16 = -30_000;
+const MADE_UP: i16 = -12_000;
+/// Between the sounds of two packets.
+const LEVEL: i16 = 50;
 /// What a period holds before it is served.
 const UNTOUCHED: i16 = i16::MIN;
 
-/// Decodes a packet to a hundred times its first byte, over and over; refuses byte 255.
+/// Decodes a packet to [`LEVEL`] times its first byte, over and over; refuses byte 255.
 struct Toy;
 
 impl Decode for Toy {
@@ -20,7 +23,7 @@ impl Decode for Toy {
         match input {
             Input::Packet(&[255, ..]) => Err(CodecError { code: 1 }),
             Input::Packet(bytes) => {
-                pcm.fill(i16::from(bytes[0]) * 100);
+                pcm.fill(i16::from(bytes[0]) * LEVEL);
                 Ok(pcm.len())
             }
             Input::RecoverFrom(_) | Input::Conceal => {
@@ -37,11 +40,11 @@ struct World {
     heard: Vec<i16>,
 }
 
-static BYTES: [[u8; 1]; 256] = {
-    let mut bytes = [[0; 1]; 256];
+static BYTES: [[u8; 4]; 256] = {
+    let mut bytes = [[0; 4]; 256];
     let mut n = 0;
     while n < 256 {
-        bytes[n] = [n as u8];
+        bytes[n] = [n as u8, 0, 0, 0];
         n += 1;
     }
     bytes
@@ -86,11 +89,17 @@ impl World {
 
     /// How many samples were heard of packets that sound like `sound`.
     fn count(&self, sound: i16) -> usize {
-        self.heard.iter().filter(|v| **v == sound * 100).count()
+        // The resampler rounds a little, and rings where one packet's level goes over into the next one's.
+        self.heard.iter().filter(|v| (i32::from(**v) - i32::from(sound * LEVEL)).abs() < 12).count()
+    }
+
+    /// Whether packet `n` was heard, all of it, give or take the transitions and half a percent of speed.
+    fn is_whole(&self, n: i16) -> bool {
+        (FRAME as usize - 60..=FRAME as usize + 60).contains(&self.count(n))
     }
 
     fn made_up(&self) -> usize {
-        self.heard.iter().filter(|v| **v == MADE_UP).count()
+        self.heard.iter().filter(|v| **v < MADE_UP + 1_000).count()
     }
 }
 
@@ -107,14 +116,15 @@ fn packets_are_played_whole_in_order_after_the_target_delay() {
     let mut world = World::new();
     world.stream(1..20);
     let first = world.heard.iter().position(|v| *v != 0).unwrap() as u64;
-    let target = FLOOR.as_samples();
-    assert!((target..=target + 2 * PERIOD as u64).contains(&first), "began after {first} samples");
+    let target = START.as_samples();
+    assert!((target..=target + 4 * PERIOD as u64).contains(&first), "began after {first} samples");
     for n in 2..19 {
-        assert_eq!(world.count(n), FRAME as usize, "packet {n}");
+        assert!(world.is_whole(n), "packet {n}: {}", world.count(n));
     }
-    assert!(world.heard.windows(2).all(|w| w[1] >= w[0] || w[1] == 0));
+    assert!(world.heard.windows(2).all(|w| w[1] >= w[0] - 20 || w[1] == 0));
     let report = world.engine.report();
     assert_eq!((report.concealed_samples, report.held_samples, report.cut_samples), (0, 0, 0));
+    assert_eq!((report.removals, report.insertions), (0, 0));
     assert_eq!(report.metrics.frames_received, 19);
 }
 
@@ -127,8 +137,8 @@ fn a_device_that_comes_late_does_not_start_with_more_delay_than_wanted() {
     world.stream(2..100);
     let report = world.engine.report();
     assert_eq!(report.cut_samples, 0, "nothing to cut: it began right");
-    assert!(report.depth <= FLOOR.plus(Span::from_millis(3)), "{:?}", report.depth);
-    assert!((200..=480).contains(&world.count(1)), "{} samples of the first packet", world.count(1));
+    assert!(report.depth <= START.plus(Span::from_millis(3)), "{:?}", report.depth);
+    assert!((400..=800).contains(&world.count(1)), "{} samples of the first packet", world.count(1));
 }
 
 #[test]
@@ -139,7 +149,8 @@ fn order_of_arrival_does_not_matter() {
     world.arrive(4).unwrap();
     world.play(40);
     world.stream(6..8);
-    assert_eq!([world.count(4), world.count(5), world.count(6)], [960; 3]);
+    let first = |n: i16| world.heard.iter().position(|v| (v - n * LEVEL).abs() < 12).unwrap();
+    assert!(first(3) < first(4) && first(4) < first(5) && first(5) < first(6));
     assert_eq!(world.engine.report().concealed_samples, 0);
 }
 
@@ -150,11 +161,11 @@ fn a_lost_packet_is_made_up_for_and_the_delay_stays_what_it_was() {
     world.play(20);
     world.stream(11..30);
     let report = *world.engine.report();
-    assert_eq!((report.concealed_samples, report.held_samples), (960, 0));
-    assert_eq!(report.metrics.frames_dropped, 1);
-    assert_eq!(world.made_up(), 960);
-    assert_eq!(world.count(11), 960);
-    assert_eq!(report.target, FLOOR, "loss is not lateness");
+    assert_eq!(report.concealed_samples + report.held_samples, 960);
+    assert_eq!((report.metrics.frames_dropped, report.lost), (1, 1));
+    assert!((840..=960).contains(&world.made_up()), "{}", world.made_up());
+    assert!(world.is_whole(11));
+    assert!(report.target < START, "loss is not lateness: {:?}", report.target);
 }
 
 #[test]
@@ -166,11 +177,11 @@ fn a_late_packet_is_waited_for_and_played_whole() {
     world.play(5);
     world.stream(11..20);
     let report = *world.engine.report();
-    assert_eq!(world.count(10), 960, "nothing of it is lost");
+    assert!(world.count(10) >= 840, "nothing of it is lost, the made-up sound fades into it: {}", world.count(10));
     assert_eq!(report.concealed_samples, 0);
-    assert!((240..=960).contains(&report.held_samples), "{}", report.held_samples);
-    assert!(report.target > FLOOR);
-    assert_eq!(report.late, 0);
+    assert!((60..=960).contains(&report.held_samples), "{}", report.held_samples);
+    assert!(report.target > START, "{:?}", report.target);
+    assert_eq!((report.late, report.holds), (0, 1));
 }
 
 #[test]
@@ -191,7 +202,7 @@ fn a_packet_that_comes_twice_is_played_once() {
     world.play(20);
     world.stream(2..4);
     assert_eq!(world.engine.report().duplicates, 1);
-    assert_eq!(world.count(2), 960);
+    assert!(world.is_whole(2));
 }
 
 #[test]
@@ -200,7 +211,8 @@ fn after_a_stall_the_delay_is_back_within_seconds() {
     world.stream(1..100);
     world.play(200);
     for n in 100..110 {
-        world.arrive(n).unwrap();
+        // The first of them are too old to be played: no delay is held for them.
+        let _ = world.arrive(n);
     }
     world.stream(110..400);
     let report = world.engine.report();
@@ -213,14 +225,14 @@ fn after_a_stall_the_delay_is_back_within_seconds() {
 fn a_sender_that_stops_ends_in_silence_and_a_new_start_is_heard_at_once() {
     let mut world = World::new();
     world.stream(1..10);
-    world.play(500);
+    world.play(1_500);
     assert!(world.heard[world.heard.len() - 4800..].iter().all(|v| *v == 0));
     assert!(!world.engine.report().playing);
     let before = world.heard.len();
-    world.stream(60..70);
+    world.stream(85..95);
     let pause = world.heard[before..].iter().position(|v| *v != 0).unwrap();
-    assert!(pause <= 480, "heard after {pause} samples");
-    assert_eq!(world.count(61), 960);
+    assert!(pause <= START.as_samples() as usize + 480, "heard after {pause} samples");
+    assert!(world.is_whole(87));
 }
 
 #[test]
@@ -228,10 +240,10 @@ fn stream_time_that_jumps_is_followed() {
     let mut world = World::new();
     world.stream(100..110);
     world.stream(5_000..5_010);
-    assert_eq!(world.count(5_005 % 250), 960);
+    assert!(world.is_whole(5_005 % 250));
     assert_eq!(world.engine.report().resyncs, 1);
     world.stream(20..30);
-    assert_eq!(world.count(27), 960, "and back, when a sender begins anew");
+    assert!(world.is_whole(27), "and back, when a sender begins anew");
     assert_eq!(world.engine.report().resyncs, 2);
 }
 
@@ -242,9 +254,9 @@ fn a_packet_that_cannot_be_decoded_is_made_up_for() {
     world.arrive_as(5, 255).unwrap();
     world.play(20);
     world.stream(6..9);
-    assert_eq!(world.made_up(), 960);
+    assert!((800..=960).contains(&world.made_up()), "{}", world.made_up());
     assert_eq!(world.engine.report().decode_errors, 1);
-    assert_eq!(world.count(7), 960);
+    assert!(world.is_whole(7));
 }
 
 #[test]
@@ -260,11 +272,40 @@ fn packets_of_no_length_or_too_much_are_refused() {
 #[test]
 fn latency_counts_from_capture_to_the_end_of_the_devices_queue() {
     let mut world = World::new();
-    world.stream(1..200);
+    world.stream(1..240);
+    world.stream(240..600);
     let average = world.engine.report().metrics.average_latency.unwrap();
-    // 21 ms until it arrived, the delay held, what the device holds.
-    let least = Span::from_millis(21).plus(FLOOR).plus(Span::from_samples(256));
-    assert!(average >= least && average <= least.plus(Span::from_millis(5)), "{average:?}");
+    // 21 ms until it arrived, the delay held, the resampler, what the device holds.
+    let depth = world.engine.report().depth;
+    let least = Span::from_millis(21).plus(Span::from_samples(16 + 256));
+    assert!(average >= least && average <= least.plus(depth).plus(Span::from_millis(1)), "{average:?}, {depth:?}");
+    assert!(depth < Span::from_millis(4), "on a network without jitter: {depth:?}");
+}
+
+#[test]
+fn silence_that_the_sender_means_is_no_loss_and_adds_no_delay() {
+    let mut world = World::new();
+    world.stream(1..100);
+    let extent = Extent { media: MediaTime(100 * u64::from(FRAME)), samples: FRAME };
+    let payload = &BYTES[100][..1];
+    world.engine.accept(Arrival { extent, arrived: world.now, captured: None, payload }).unwrap();
+    world.play(400);
+    world.stream(120..200);
+    let report = world.engine.report();
+    assert_eq!((report.concealed_samples, report.held_samples, report.lost), (0, 0, 0));
+    assert!((18_000..20_000).contains(&report.silent_samples), "{}", report.silent_samples);
+    assert!(world.is_whole(150));
+}
+
+#[test]
+fn the_position_is_that_of_what_is_heard() {
+    let mut world = World::new();
+    world.stream(1..100);
+    let position = world.engine.position().unwrap();
+    let last = world.heard.last().copied().unwrap();
+    assert_eq!(position.0 / u64::from(FRAME), last as u64 / LEVEL as u64);
+    world.play(3_000);
+    assert_eq!(world.engine.position(), None);
 }
 
 proptest! {
@@ -282,11 +323,11 @@ proptest! {
             offered += 1;
             world.play(wait);
         }
-        world.play(2_000);
+        world.play(8_000);
         let report = world.engine.report();
         prop_assert!(world.heard[world.heard.len() - 480..].iter().all(|v| *v == 0), "silence is the floor");
         prop_assert!(report.metrics.frames_received + report.duplicates + report.late <= 2 * offered);
-        prop_assert!(report.target <= crate::adapt::CEILING && report.target >= FLOOR);
+        prop_assert!(report.target <= CEILING.plus(Span::from_millis(80)));
         prop_assert_eq!(world.heard.iter().filter(|v| **v == UNTOUCHED).count(), 0, "a period not served");
     }
 }
