@@ -225,7 +225,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
         }
         match enqueue(&mut self.packets, slot.share()) {
             Ok(()) => turn.packets = turn.packets.saturating_add(1),
-            Err(_) => self.engine.on_ring_full(),
+            Err(packet) => packet.with(|frame| self.engine.on_ring_full(&frame.header)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The marker codec: lossless for what [`SimIn`](crate::SimIn) delivers, and honest about what it makes up.
 //!
 //! A packet begins with a true Opus TOC byte, so that core reads its length as it would any other's. Then
-//! come a checksum, the number of the last sample (values alone repeat themselves after two thirds of a second) and
+//! come a checksum, the number of the newest sample (values alone repeat themselves after two thirds of a second) and
 //! runs: values that count up by one, or stand still. Made-up sound is [`CONCEALED`], a value that no source delivers.
 
 use crate::model::source::MARKERS;
@@ -17,8 +17,8 @@ const RUN_BYTES: usize = 5;
 const SUM_BYTES: usize = 2;
 const NUMBER_BYTES: usize = 8;
 
-/// The number of a sample, where two can see it: the newest that a microphone delivered, or the last one of the packet
-/// that a decoder decoded last.
+/// The number of a sample, where two can see it: the newest that a microphone delivered, now or when the packet was
+/// made that a decoder decoded last.
 pub type Number = Rc<Cell<u64>>;
 
 /// Encodes mono frames without loss.
@@ -33,7 +33,7 @@ pub struct MarkerEncoder {
 /// Decodes what [`MarkerEncoder`] made.
 #[derive(Clone, Debug, Default)]
 pub struct MarkerDecoder {
-    /// The last sample of the latest packet.
+    /// The newest sample when the latest packet was made.
     pub latest: Number,
 }
 
@@ -68,7 +68,7 @@ impl Encode for MarkerEncoder {
             length += RUN_BYTES;
             rest = &rest[count..];
         }
-        let number = pcm.last().and_then(|last| number_of(*last, self.newest.get())).unwrap_or(0);
+        let number = self.newest.get();
         let (sum, rest) = out[head.len()..length].split_at_mut(SUM_BYTES);
         rest[..NUMBER_BYTES].copy_from_slice(&number.to_le_bytes());
         sum.copy_from_slice(&checksum(rest));
@@ -98,10 +98,7 @@ impl Decode for MarkerDecoder {
             return Err(REFUSED);
         }
         let (number, runs) = runs.split_first_chunk().ok_or(REFUSED)?;
-        // Nothing, where the packet ends in a gap.
-        if *number != [0; NUMBER_BYTES] {
-            self.latest.set(u64::from_le_bytes(*number));
-        }
+        self.latest.set(u64::from_le_bytes(*number));
         let runs = runs.chunks_exact(RUN_BYTES);
         let values = runs.flat_map(|run| {
             let [step, f0, f1, c0, c1] = <[u8; RUN_BYTES]>::try_from(run).unwrap_or_default();
@@ -144,7 +141,8 @@ pub(crate) fn ends(packet: &[u8]) -> Option<(i16, i16, u64)> {
         }
         _ => None,
     };
-    Some((value(first, |_| 0)?, value(last, |count| count.wrapping_sub(1))?, u64::from_le_bytes(*number)))
+    let last = value(last, |count| count.wrapping_sub(1))?;
+    Some((value(first, |_| 0)?, last, number_of(last, u64::from_le_bytes(*number))?))
 }
 
 #[cfg(feature = "opus")]
@@ -310,7 +308,7 @@ mod tests {
             assert_eq!(back[..made], pcm[..]);
             let last = 32_000 + pcm.len() as u64 - 1;
             assert_eq!(ends(&packet[..length]), Some((pcm[0], pcm[pcm.len() - 1], last)));
-            assert_eq!(decoder.latest.get(), last);
+            assert_eq!(decoder.latest.get(), 32_000 + 5_000);
             packet[length - 3] ^= 4;
             assert!(
                 MarkerDecoder::default().decode(Input::Packet(&packet[..length]), &mut back).is_err(),

@@ -250,10 +250,12 @@ impl<E: Encode> Capture<E> {
         self.next_frame();
     }
 
-    /// The coded frame could not be handed over after all.
-    pub fn on_ring_full(&mut self) {
+    /// The coded frame with this header could not be handed over after all. What its marks say, the next one says.
+    pub fn on_ring_full(&mut self, header: &Header) {
         self.report.ring_full = self.report.ring_full.wrapping_add(1);
         self.report.sent = self.report.sent.wrapping_sub(1);
+        self.report.bytes = self.report.bytes.wrapping_sub(u64::from(header.length));
+        self.flags = self.flags.with(header.flags);
     }
 
     fn next_frame(&mut self) {

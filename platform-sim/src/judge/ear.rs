@@ -16,6 +16,8 @@ const NEAR: u16 = 6;
 /// look like others for shorter.
 const SURE: usize = 32;
 const NEXT_TO_NOTHING: u16 = 2;
+/// So many zeros in a row are no silence yet.
+const CROSSING: usize = 8;
 /// So close to where numbers begin anew a resampler rings: no ear hears that, for no sound does this.
 const RINGING: u64 = 40;
 /// The longest piece that may be heard twice on purpose, 15 ms and a little: stretching inserts one period of a voice.
@@ -86,7 +88,9 @@ pub struct Ear {
     who: &'static str,
     /// Number of the sample that should come next.
     expected: Option<u64>,
-    /// The last sample of what was decoded last.
+    /// Number of the sample after the last one that was heard for certain.
+    certain: u64,
+    /// The newest sample when what was decoded last was made.
     decoded: Number,
     /// A new stream began: what it plays may have been heard before.
     pardoned: bool,
@@ -109,6 +113,7 @@ impl Ear {
             court,
             who,
             expected: None,
+            certain: 0,
             decoded: Number::default(),
             pardoned: true,
             heard: Heard::default(),
@@ -204,7 +209,8 @@ impl Ear {
             return made_up;
         }
         let silent = rest.iter().take_while(|value| **value == 0).count();
-        if silent > 0 {
+        // One or two are where a fade passes through zero.
+        if silent > CROSSING {
             self.heard.silent += silent as u64;
             return silent;
         }
@@ -230,7 +236,8 @@ impl Ear {
         // What lies between two samples is carried on from where it really is.
         let last = next + run as u64 - 1;
         let off = i64::from(rest[run - 1]) - i64::from(marker(last));
-        self.expected = Some((last + 1).saturating_add_signed(off));
+        self.certain = (last + 1).saturating_add_signed(off);
+        self.expected = Some(self.certain);
     }
 
     /// Which sample this is, if enough of it follows to be sure. Numbers begin anew after two thirds of a second; of
@@ -245,15 +252,12 @@ impl Ear {
     fn jump(&mut self, found: u64, at: Instant) {
         let pardoned = std::mem::take(&mut self.pardoned);
         let Some(next) = self.expected.replace(found) else { return };
-        if found >= next {
-            self.heard.skipped += found - next;
-        } else {
-            let back = next - found;
-            self.heard.repeated += back;
-            if back > REPEAT_MAX && !pardoned {
-                let words = format!("{}: sample {found} again, {back} samples after it was heard", self.who);
-                self.court.accuse("order", at, words);
-            }
+        self.heard.skipped += found.saturating_sub(next);
+        let back = self.certain.saturating_sub(found);
+        self.heard.repeated += back;
+        if back > REPEAT_MAX && !pardoned {
+            let words = format!("{}: sample {found} again, {back} samples after it was heard", self.who);
+            self.court.accuse("order", at, words);
         }
         self.heard.jumps += u64::from(found != next);
     }

@@ -5,7 +5,7 @@ use crate::model::link::{Link, LinkTruth};
 use crate::outcome::{Counted, Crowd, Delay, Direction, Expectation, Mark, Outcome};
 use crate::scenario::{Expect, Fault};
 use soundpost_core::config::TIMING;
-use soundpost_core::time::Span;
+use soundpost_core::time::{Instant, Span};
 
 /// What was healed must be as good as new for so long at the end.
 const CALM_S: f64 = 2.0;
@@ -14,6 +14,8 @@ const CALM_S: f64 = 2.0;
 const CALM_SLACK_MS: f64 = 25.0;
 /// How much may be made up then, in percent: whoever tries to hold less now and then holds too little.
 const CALM_MADE_UP_PERCENT: f64 = 0.5;
+/// What has run for less is not as good as new yet.
+const SETTLED: Span = Span::from_millis(10_000);
 /// So long after the last packet everything must have been played.
 const REST: Span = Span::from_millis(2_000);
 
@@ -184,6 +186,11 @@ impl World<'_, '_, '_> {
             return;
         }
         let (now, court) = (self.now(), self.court.clone());
+        // What failed many times in a row waits for its next start, and is judged by the supervisor's judge.
+        let settled = |at: Instant| now.since(at) >= SETTLED;
+        if !self.line(way).worker.works_since().is_some_and(settled) {
+            return;
+        }
         let ms = |span: Span| span.as_micros() as f64 / 1000.0;
         let way_takes = {
             let line = self.line(way);

@@ -44,6 +44,8 @@ pub(super) struct Worker {
     /// By order of the scenario: it does not die when told to.
     pub(super) slow_death: bool,
     turns_at_beat: u64,
+    /// When it was set up.
+    ready: Option<Instant>,
     /// The judge's own book: when it was started without being asked to.
     restarts: VecDeque<Instant>,
     asked: bool,
@@ -65,6 +67,7 @@ impl Worker {
             crash_loop: false,
             slow_death: false,
             turns_at_beat: 0,
+            ready: None,
             restarts: VecDeque::new(),
             asked: false,
             policy,
@@ -81,6 +84,11 @@ impl Worker {
 
     pub(super) fn gave_up(&self) -> bool {
         matches!(self.supervisor.state(), State::GaveUp { .. })
+    }
+
+    /// Since when it does its work, if it does.
+    pub(super) fn works_since(&self) -> Option<Instant> {
+        self.ready.filter(|_| self.works())
     }
 
     /// Whether it does its work.
@@ -108,6 +116,7 @@ impl Worker {
     pub(super) fn step(&mut self, now: Instant, step: Step, turns: u64) -> Vec<Demand> {
         match step {
             Step::Ready(child) if self.alive == Some(child) => {
+                self.ready = Some(now);
                 self.demands.push(Demand::Begin);
                 self.demands.push(Demand::At(now.plus(BEAT_PAUSE), Step::Beat(child)));
                 if self.crash_loop {
@@ -125,7 +134,7 @@ impl Worker {
                 }
             }
             Step::Gone { child, clean } if self.alive == Some(child) => {
-                (self.alive, self.hung) = (None, false);
+                (self.alive, self.hung, self.ready) = (None, false, None);
                 self.demands.push(Demand::End);
                 self.tell(now, Event::Exited { child, clean })
             }

@@ -269,7 +269,8 @@ impl Recorder {
         } else {
             let outcome = self.encode();
             if outcome == Outcome::Coded && operation & 0x70 == 0x10 {
-                self.engine.on_ring_full();
+                let header = self.frame.header;
+                self.engine.on_ring_full(&header);
             }
         }
         assert!(!self.engine.is_full());

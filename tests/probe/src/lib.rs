@@ -87,11 +87,11 @@ fn entry_capture_apply(engine: &mut Capture<Codec>, command: &Command) {
 }
 
 #[unsafe(no_mangle)]
-fn entry_capture_pass_over(engine: &mut Capture<Codec>) {
+fn entry_capture_pass_over(engine: &mut Capture<Codec>, header: &Header) {
     engine.skip();
     engine.mute();
     engine.on_xrun();
-    engine.on_ring_full();
+    engine.on_ring_full(header);
 }
 
 #[unsafe(no_mangle)]
