@@ -315,7 +315,7 @@ impl PlaybackSide {
     /// # Errors
     /// [`Rejected`]; the packet is lost then.
     pub fn push(&mut self, header: Header, payload: &[u8], first: bool) -> Result<(), Rejected> {
-        let flags = if first { header.flags.with(Flags::START) } else { Flags(header.flags.0 & !Flags::START.0) };
+        let flags = if first { header.flags.with(Flags::START) } else { header.flags };
         let mut slot = PLAYBACK_POOL.claim().map_err(|Exhausted| Rejected::Scarce)?;
         let filled = slot.with_mut(|frame| frame.fill(Header { flags, ..header }, payload));
         filled.map_err(|_| Rejected::Length)?;

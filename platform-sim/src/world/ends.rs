@@ -336,7 +336,7 @@ impl<'r, 'p> Receiver<'r, 'p> {
         if first {
             self.card.borrow_mut().ear().pardon();
         }
-        let flags = if first { header.flags.with(Flags::START) } else { Flags(header.flags.0 & !Flags::START.0) };
+        let flags = if first { header.flags.with(Flags::START) } else { header.flags };
         let Ok(mut slot) = life.pool.claim() else {
             self.door.scarce += 1;
             return;
