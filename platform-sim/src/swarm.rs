@@ -20,7 +20,9 @@ const CALM: Span = Span::from_millis(13_000);
 #[must_use]
 pub fn draw(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed, "swarm");
-    let trouble = dice.between(8_000, 40_000);
+    // A few are long: some things take minutes to go wrong.
+    let long = dice.happens(4.0);
+    let trouble = if long { 400_000 } else { dice.between(8_000, 40_000) };
     let faults = dice.between(0, 12);
     let listeners = dice.between(1, 3);
     let mut scenario = Scenario {
@@ -40,7 +42,7 @@ pub fn draw(seed: u64) -> Scenario {
     };
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|_| dice.happens(40.0)).collect();
     if !kinds.is_empty() {
-        scenario.fault = (0..faults).map(|_| fault(&mut dice, &kinds, trouble)).collect();
+        scenario.fault = (0..faults).map(|_| fault(&mut dice, &kinds, trouble, long)).collect();
         scenario.fault.sort_by_key(|fault| fault.at);
     }
     scenario
@@ -96,12 +98,16 @@ fn link(dice: &mut Dice) -> Link {
     link
 }
 
-fn fault(dice: &mut Dice, kinds: &[Kind], trouble: u64) -> Fault {
+fn fault(dice: &mut Dice, kinds: &[Kind], trouble: u64, long: bool) -> Fault {
     let kind = *dice.pick(kinds);
     let on = *dice.pick(kind.parts());
     let at = Time::ms(dice.between(500, trouble - 1));
     // Most are short; some last.
-    let longest = if dice.happens(20.0) { 10_000 } else { 1_000 };
+    let longest = match dice.happens(20.0) {
+        true if long => 300_000,
+        true => 10_000,
+        false => 1_000,
+    };
     let lasts = if kind.takes_time() { ms(dice, 1, longest) } else { Time::default() };
     let mut fault = Fault::new(at, lasts, on, kind);
     match kind {

@@ -7,6 +7,9 @@
 /// One, in Q24.
 pub const ONE: u32 = 1 << 24;
 
+/// With so many values before it, one weighs less than a twentieth.
+const PRIOR: u32 = 40;
+
 /// The width of the narrowest bins.
 const UNIT_US: u64 = 125;
 /// Bins of each width; every next group is twice as wide.
@@ -46,16 +49,21 @@ impl<const N: usize> Default for Histogram<N> {
 }
 
 impl<const N: usize> Histogram<N> {
-    /// Nothing seen yet.
+    /// Nothing seen yet, and nothing feared: as if there had been [`PRIOR`] values of zero. So one bad value in the
+    /// beginning is what it is later, an exception, while two or three in a row are believed.
     #[must_use]
     pub const fn new() -> Self {
-        Self { mass: [0; N], adds: 0 }
+        let mut mass = [0; N];
+        if let Some(calm) = mass.first_mut() {
+            *calm = ONE;
+        }
+        Self { mass, adds: PRIOR }
     }
 
     /// Whether nothing has been seen yet.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.adds == 0
+        self.adds == PRIOR
     }
 
     /// Takes a value in; what was seen before keeps `keep` (Q16) of its weight, less in the beginning, so that the

@@ -26,8 +26,10 @@ use fifo::Fifo;
 const PIECE_SAMPLES: usize = 120;
 /// A longer gap is jumped over; after so long without a packet the stream has paused.
 const PAUSE_SAMPLES: u64 = 48_000;
-/// A packet this far behind is not late: the stream began anew.
+/// Packets this far behind are not late, if so many come in a row: the stream began anew, and nobody said so. (A single
+/// one took a long way.)
 const REWIND_SAMPLES: u64 = 48_000;
+const REWIND_PACKETS: u8 = 3;
 /// Made-up sound is heard in full for so long, and then fades out.
 const FADE_AFTER_SAMPLES: usize = 60 * 48;
 /// It has faded out after so much more.
@@ -83,6 +85,8 @@ pub struct Playback<D, P> {
     pausing: bool,
     /// What was made before was silence.
     fade_in: bool,
+    /// Packets in a row that were far behind.
+    behind: u8,
     report: PlaybackReport,
 }
 
@@ -105,6 +109,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             held: 0,
             pausing: false,
             fade_in: false,
+            behind: 0,
             report: PlaybackReport::default(),
         }
     }

@@ -241,11 +241,11 @@ impl Ear {
     }
 
     /// Which sample this is, if enough of it follows to be sure. Numbers begin anew after two thirds of a second; of
-    /// those that fit it is the one nearest to what was decoded last.
+    /// those that fit it is the newest that can have been in what was decoded last.
     fn locate(&self, rest: &[i16]) -> Option<u64> {
         let value = u64::try_from(rest[0]).ok()?.checked_sub(1)?;
-        let below = self.decoded.get().saturating_sub(MARKERS / 2);
-        let found = below + (value + MARKERS - below % MARKERS) % MARKERS;
+        let newest = self.decoded.get();
+        let found = newest.checked_sub((newest % MARKERS + MARKERS - value) % MARKERS)?;
         rest.get(..SURE).filter(|head| follows(head, found, NEXT_TO_NOTHING) == SURE).map(|_| found)
     }
 
@@ -306,7 +306,7 @@ mod tests {
         }
         let court = Court::default();
         let ear = Ear::new(card, court.clone(), "ear");
-        ear.decoded().set(40_000);
+        ear.decoded().set(48_000);
         (ear, court, clock.time())
     }
 

@@ -5,7 +5,7 @@ use crate::model::card::MicTruth;
 use soundpost_core::codec::Encode;
 use soundpost_core::engine::capture::Capture;
 use soundpost_core::meter::CaptureReport;
-use soundpost_core::time::Instant;
+use soundpost_core::time::{Instant, Span};
 
 /// Every captured sample is accounted for, and the counts are the card's.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,13 +16,19 @@ pub struct Ledger {
     pub packets: u64,
     /// Coded bytes in them.
     pub bytes: u64,
+    /// Times that its device was opened again.
+    pub reopened: u64,
 }
+
+/// A gap is measured by the clock, at both ends by somebody who may have been late: it may be off by so many samples
+/// beyond that.
+const GAP_ERROR: u64 = 240;
 
 impl Ledger {
     /// A process begins.
     #[must_use]
     pub const fn new(before: MicTruth) -> Self {
-        Self { before, packets: 0, bytes: 0 }
+        Self { before, packets: 0, bytes: 0, reopened: 0 }
     }
 
     /// Looks at the books after a turn. `waiting` packets were handed over and not taken yet.
@@ -41,6 +47,16 @@ impl Ledger {
             accuse(format!("{frames} frames of {frame} samples leave {gathered} of {stream_time} unaccounted for"));
         }
         self.check_counts(&accuse, report, truth, waiting);
+    }
+
+    /// Looks at what was lost, when nothing is going on: by then every gap is in the books.
+    pub fn check_lost(&self, court: &Court, now: Instant, report: &CaptureReport, truth: MicTruth, late: Span) {
+        let gaps = report.xruns + self.reopened;
+        let lost = truth.lost - self.before.lost;
+        let error = (gaps + 1) * (GAP_ERROR + 2 * late.as_samples());
+        if report.lost_samples + error < lost {
+            court.accuse("ledger", now, format!("lost_samples is {}; the card lost {lost}", report.lost_samples));
+        }
     }
 
     fn check_counts(&self, accuse: &dyn Fn(String), report: &CaptureReport, truth: MicTruth, waiting: u64) {

@@ -169,7 +169,8 @@ impl Link {
     }
 
     /// From now on it does nothing worse than to delay, evenly.
-    pub fn heal(&mut self) {
+    pub fn heal(&mut self, now: Instant) {
+        (self.held_until, self.latest, self.free_at) = (now, now, now);
         self.options = LinkOptions { delay: self.options.delay, ..LinkOptions::default() };
         (self.bursts, self.stalls, self.squeezed) = (None, None, None);
         (self.extra_delay, self.extra_loss, self.cut) = (Span::ZERO, 0.0, false);

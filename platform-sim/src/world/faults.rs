@@ -110,7 +110,7 @@ impl World<'_, '_, '_> {
         let demands = match (fault.kind, begins) {
             (Kind::Crash, _) => worker.crash(now),
             (Kind::Hang, _) => {
-                worker.hang();
+                worker.hang(now);
                 Vec::new()
             }
             (Kind::CrashLoop, true) => {
@@ -176,8 +176,8 @@ impl World<'_, '_, '_> {
             }
         }
         self.device_host.borrow_mut().heal();
-        self.talker_link.heal();
-        self.clients.iter_mut().for_each(|client| client.link.heal());
+        self.talker_link.heal(now);
+        self.clients.iter_mut().for_each(|client| client.link.heal(now));
         for way in [Way::Capture, Way::Playback] {
             if self.line(way).worker.gave_up() {
                 let demands = self.line(way).worker.start(now);

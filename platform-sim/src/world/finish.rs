@@ -3,7 +3,7 @@
 use super::{DAWN, Line, Sounds, Way, World, is_capture};
 use crate::model::link::{Link, LinkTruth};
 use crate::outcome::{Counted, Crowd, Delay, Direction, Expectation, Mark, Outcome};
-use crate::scenario::{Expect, Fault};
+use crate::scenario::{Expect, Fault, Kind, Scenario};
 use soundpost_core::config::TIMING;
 use soundpost_core::time::{Instant, Span};
 
@@ -27,6 +27,7 @@ impl World<'_, '_, '_> {
         if ran {
             self.judge_clients();
             for way in [Way::Capture, Way::Playback] {
+                self.judge_lost(way);
                 self.judge_counts(way);
                 self.come_to_rest(way);
                 self.judge_calm(way, t);
@@ -122,6 +123,19 @@ impl World<'_, '_, '_> {
             decode_errors: report.decode_errors,
             resyncs: report.resyncs,
             xruns: report.xruns,
+        }
+    }
+
+    /// What the card lost is in the books, if nothing went wrong of late.
+    fn judge_lost(&mut self, way: Way) {
+        let (now, court, healed) = (self.now(), self.court.clone(), self.healed);
+        // A clock that jumped or stood still has another opinion about what was lost than time itself.
+        let clockwork = clocks_are_honest(self.scenario);
+        let line = self.line(way);
+        let calm = clockwork && healed.is_some_and(|healed| now.since(healed) > SETTLED) && !line.sender.lost;
+        let late = line.sender.host.borrow().worst;
+        if let Some(engine) = line.sender.engine().filter(|_| calm) {
+            line.ledger.check_lost(&court, now, engine.report(), line.sender.card.borrow().truth(), late);
         }
     }
 
@@ -224,6 +238,10 @@ impl World<'_, '_, '_> {
             court.accuse("latency", now, words);
         }
     }
+}
+
+fn clocks_are_honest(scenario: &Scenario) -> bool {
+    scenario.fault.iter().all(|fault| !matches!(fault.kind, Kind::ClockStop | Kind::ClockStep))
 }
 
 fn direction(line: Line<'_, '_>, counted: Counted, link: [u64; 4]) -> Direction {

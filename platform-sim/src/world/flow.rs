@@ -70,6 +70,11 @@ impl World<'_, '_, '_> {
         let line = self.line(way);
         let who = line.sender.who;
         if line.sender.lost && line.works(way == Way::Capture) && line.sender.reopen() {
+            line.ledger.reopened += 1;
+            if line.sender.engine().is_some_and(|engine| engine.report().captured_samples == 0) {
+                // Nothing is lost of what nobody had begun to capture.
+                line.ledger = Ledger::new(line.sender.card.borrow().truth());
+            }
             self.log(|| format!("{who}: open again"));
             if way == Way::Capture {
                 self.guard();

@@ -31,14 +31,16 @@ pub(super) enum Demand {
 }
 
 const BEAT_PAUSE: Span = Span::from_millis(250);
+/// What sits in a driver may take so long to die.
+const SLOWEST_DEATH: Span = Span::from_millis(4_000);
 
 /// A worker and who looks after it.
 #[derive(Debug)]
 pub(super) struct Worker {
     supervisor: Supervisor,
     alive: Option<Generation>,
-    /// It does nothing any more.
-    hung: bool,
+    /// It does nothing any more, since then.
+    hung: Option<Instant>,
     /// By order of the scenario: it dies soon after each start.
     pub(super) crash_loop: bool,
     /// By order of the scenario: it does not die when told to.
@@ -63,7 +65,7 @@ impl Worker {
         Self {
             supervisor: Supervisor::new(policy, dice.any() as u32),
             alive: None,
-            hung: false,
+            hung: None,
             crash_loop: false,
             slow_death: false,
             turns_at_beat: 0,
@@ -93,7 +95,7 @@ impl Worker {
 
     /// Whether it does its work.
     pub(super) const fn works(&self) -> bool {
-        self.alive.is_some() && !self.hung
+        self.alive.is_some() && self.hung.is_none()
     }
 
     /// Somebody wants it to run.
@@ -108,8 +110,8 @@ impl Worker {
     }
 
     /// It does nothing any more.
-    pub(super) const fn hang(&mut self) {
-        self.hung = self.alive.is_some();
+    pub(super) fn hang(&mut self, now: Instant) {
+        self.hung = self.hung.or(self.alive.map(|_| now));
     }
 
     /// Time for a step. `turns` is how often its crank was turned.
@@ -127,14 +129,15 @@ impl Worker {
             Step::Beat(child) if self.alive == Some(child) => {
                 self.demands.push(Demand::At(now.plus(BEAT_PAUSE), Step::Beat(child)));
                 let got_on = turns != std::mem::replace(&mut self.turns_at_beat, turns);
-                if got_on && !self.hung {
+                self.judge_hang(now);
+                if got_on && self.hung.is_none() {
                     self.tell(now, Event::Beat(child))
                 } else {
                     std::mem::take(&mut self.demands)
                 }
             }
             Step::Gone { child, clean } if self.alive == Some(child) => {
-                (self.alive, self.hung, self.ready) = (None, false, None);
+                (self.alive, self.hung, self.ready) = (None, None, None);
                 self.demands.push(Demand::End);
                 self.tell(now, Event::Exited { child, clean })
             }
@@ -156,10 +159,12 @@ impl Worker {
         while let Some(action) = self.supervisor.poll_action() {
             match action {
                 Action::Spawn { child, .. } => self.spawn(now, child),
-                Action::Terminate(child) if !self.hung && !self.slow_death => self.die(now, child, 5, 60),
+                Action::Terminate(child) if self.hung.is_none() && !self.slow_death => self.die(now, child, 5, 60),
                 Action::Terminate(_) => {}
                 // What sits in a driver dies when the driver lets it.
-                Action::Kill(child) => self.die(now, child, 1, if self.slow_death { 4_000 } else { 10 }),
+                Action::Kill(child) => {
+                    self.die(now, child, 1, if self.slow_death { SLOWEST_DEATH.as_micros() / 1000 } else { 10 })
+                }
             }
         }
         if let Some(deadline) = self.supervisor.next_deadline() {
@@ -189,6 +194,16 @@ impl Worker {
             let window = self.policy.window.as_micros() / 1_000_000;
             let words = format!("{}: restart {count} within {window} s, of {most} allowed", self.who);
             self.court.accuse("supervisor", now, words);
+        }
+    }
+
+    /// Who hangs is not left hanging: it is asked, killed, and gone, however slowly it dies.
+    fn judge_hang(&self, now: Instant) {
+        let policy = &self.policy;
+        let patience = policy.beat_within.plus(policy.grace).plus(policy.kill_again).plus(SLOWEST_DEATH);
+        if let Some(since) = self.hung.filter(|since| now.since(*since) > patience) {
+            let hung = now.since(since).as_micros() / 1000;
+            self.court.accuse("supervisor", now, format!("{}: it hangs for {hung} ms and is still there", self.who));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What becomes of a packet that arrived.
 
-use super::{Playback, REWIND_SAMPLES, Refused, State};
+use super::{Playback, REWIND_PACKETS, REWIND_SAMPLES, Refused, State};
 use crate::capacity::FRAME_SAMPLES_MAX;
 use crate::codec::{Decode, Payload};
 use crate::fmt::warn_line;
@@ -22,7 +22,9 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             return Err(Refused::Length);
         }
         let is_over = self.state == State::Playing && extent.end() <= self.next;
-        if is_over && self.next.since(extent.end()) >= REWIND_SAMPLES {
+        let is_far = is_over && self.next.since(extent.end()) >= REWIND_SAMPLES;
+        self.behind = if is_far { self.behind.saturating_add(1) } else { 0 };
+        if self.behind >= REWIND_PACKETS {
             self.report.resyncs = self.report.resyncs.wrapping_add(1);
             warn_line!("playback: stream time went back from {} to {}", self.next.0, extent.media.0);
             self.restart();
