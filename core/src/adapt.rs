@@ -24,7 +24,7 @@ use pulls::Pulls;
 /// The most delay that is ever aimed at.
 pub const CEILING: Span = Span::from_millis(600);
 /// What a stream begins with as long as nothing is known of the network.
-pub const START: Span = Span::from_millis(10);
+pub const START: Span = Span::from_millis(2);
 /// The most by which playing is made faster or slower: less than a tenth of a semitone.
 pub const RATE_PPM_MAX: i32 = 5_000;
 /// One insertion or removal changes the delay by this at most.
@@ -33,9 +33,9 @@ pub const STRETCH_US_MAX: i64 = 15_000;
 pub const QUIET_US_MAX: i64 = 40_000;
 
 /// An error is undone within this time, if the rate allows.
-const SETTLE_US: i64 = 1_000_000;
+const SETTLE_US: i64 = 400_000;
 /// Smaller errors are none.
-const DEAD_US: i64 = 100;
+const DEAD_US: i64 = 150;
 /// More than this too much is not left to the rate alone,
 const FAR_US: i64 = 30_000;
 /// nor is this, when there was no trouble for a while and stretches are plenty.
@@ -164,7 +164,7 @@ impl Depth {
         }
         let wanted = wanted.saturating_add(self.pulls.allowance()).min(self.ceiling).max(0);
         let now = self.pulls.due().saturating_sub(reference);
-        self.goal.aim(wanted, now, self.pulls.period(), self.arrivals.packet());
+        self.goal.aim(wanted, now, self.pulls.samples(), self.arrivals.packet());
     }
 
     /// What is wanted, found anew only when there is something new to go by.

@@ -38,8 +38,8 @@ pub(super) struct Arrivals {
     pending: i64,
     /// The histogram, or what pends, is another than when it was last asked.
     news: bool,
-    /// First sample and length of the latest packet, in microseconds since the origin.
-    packet: (i64, i64),
+    /// First sample of the latest packet in microseconds since the origin, and its length in samples.
+    packet: (i64, u64),
     drift: Drift,
 }
 
@@ -85,7 +85,7 @@ impl Arrivals {
             self.origin = Some(media);
         }
         let at = self.micros(media);
-        self.packet = (at, i64::from(samples).saturating_mul(125) / 6);
+        self.packet = (at, u64::from(samples));
         let transit = now.saturating_sub(at);
         let anew = match self.reference() {
             None => true,
@@ -143,7 +143,7 @@ impl Arrivals {
     }
 
     /// First sample and length of the latest packet.
-    pub(super) const fn packet(&self) -> (i64, i64) {
+    pub(super) const fn packet(&self) -> (i64, u64) {
         self.packet
     }
 
@@ -161,10 +161,11 @@ impl Arrivals {
         self.excess.quantile_with(part.min(u64::from(ONE)) as u32, self.pending.unsigned_abs(), weight) as i64
     }
 
-    /// The chance (Q15) that a packet which is `waited` late misses the delay `due`.
+    /// The chance (Q15) that a packet which is `waited` late misses the delay `due`; none if none was ever so late, for
+    /// then nothing is known.
     pub(super) fn hazard(&self, waited_us: i64, due_us: i64) -> u32 {
         let of = self.excess.above(waited_us.max(0).unsigned_abs());
         let part = self.excess.above(due_us.max(waited_us).max(0).unsigned_abs());
-        (u64::from(part) << 15).checked_div(u64::from(of)).unwrap_or(1 << 15) as u32
+        (u64::from(part) << 15).checked_div(u64::from(of)).unwrap_or(0) as u32
     }
 }

@@ -4,6 +4,8 @@
 //! moments where a packet's edge and a pull's begin together is delay used to the full. So the goal goes in steps, and the
 //! steps keep the size of it from swinging.
 
+use crate::time::Span;
+
 /// An edge shall lie so far inside the pull, rather than just before it.
 const INSIDE_US: i64 = 250;
 /// To the next step it takes so long, at half a percent of speed, and some more.
@@ -48,10 +50,11 @@ impl Goal {
     }
 
     /// Aims at `wanted` or the next step above. `now` is this pull's time since the reference, `packet` where a packet
-    /// begins and how long it is, all in microseconds.
-    pub(super) fn aim(&mut self, wanted: i64, now: i64, period: i64, packet: (i64, i64)) {
+    /// begins; lengths of pull and packet are in samples, all else in microseconds.
+    pub(super) fn aim(&mut self, wanted: i64, now: i64, pull: u64, packet: (i64, u64)) {
         let (at, length) = packet;
-        let grid = common(period, length);
+        let period = of_samples(pull);
+        let grid = of_samples(common(pull, length));
         self.on_grid = grid >= GRID_US_MIN;
         if !self.on_grid {
             // No moment is better than another, and a packet may end anywhere in a pull.
@@ -109,19 +112,20 @@ impl Goal {
     }
 }
 
-/// The greatest length of which both are multiples, give or take the rounding to microseconds.
-fn common(a: i64, b: i64) -> i64 {
+/// Samples as microseconds.
+fn of_samples(samples: u64) -> i64 {
+    i64::try_from(Span::from_samples(samples.min(1 << 32)).as_micros()).unwrap_or(0)
+}
+
+/// The greatest length of which both are multiples, all in samples.
+fn common(a: u64, b: u64) -> u64 {
     let (mut a, mut b) = (a.max(b), a.min(b));
-    // Each round at least halves the larger of two.
-    for _ in 0..64 {
-        if b < GRID_US_MIN / 4 {
+    // Each second round at least halves the larger of two.
+    for _ in 0..128 {
+        if b == 0 {
             break;
         }
         (a, b) = (b, a.checked_rem(b).unwrap_or(0));
-        // Periods of 128 samples are 2666⅔ µs: what is a few microseconds short of a whole is whole.
-        if a.saturating_sub(b) < GRID_US_MIN / 4 {
-            b = 0;
-        }
     }
     a
 }
@@ -132,20 +136,17 @@ mod tests {
 
     #[test]
     fn the_grid_is_what_pull_and_packet_share() {
-        let near = |a: i64, b: i64| (a - b).abs() <= 10;
-        assert!(near(common(10_000, 20_000), 10_000));
-        assert!(near(common(2_666, 20_000), 1_333), "{}", common(2_666, 20_000));
-        assert!(near(common(10_000, 2_500), 2_500));
-        assert!(near(common(5_000, 60_000), 5_000));
-        assert!(common(5_804, 20_000) < 5_804, "441 samples at 48 kHz would share next to nothing");
+        assert_eq!([common(480, 960), common(128, 960), common(480, 120), common(240, 2_880)], [480, 64, 120, 240]);
+        assert!(common(441, 960) < 20, "next to nothing");
         assert_eq!(common(0, 0), 0);
+        assert_eq!(common(u64::MAX, u64::MAX - 1), 1);
     }
 
     #[test]
     fn it_is_on_the_grid_and_no_lower_than_wanted() {
         for now in (0..40_000).step_by(700) {
             let mut goal = Goal::new();
-            goal.aim(12_000, now, 10_000, (20_000, 20_000));
+            goal.aim(12_000, now, 480, (20_000, 960));
             assert!((12_000..=22_500).contains(&goal.get()), "{}", goal.get());
             assert_eq!((now - 20_000 - goal.get() + INSIDE_US).rem_euclid(10_000), 0);
         }
@@ -155,7 +156,7 @@ mod tests {
     fn a_wish_that_trembles_moves_it_once() {
         let (mut goal, mut moves, mut before) = (Goal::new(), 0, 0);
         for n in 0..1_000_i64 {
-            goal.aim(19_950 + n % 2 * 100, 3_700 + n * 10_000, 10_000, (0, 20_000));
+            goal.aim(19_950 + n % 2 * 100, 3_700 + n * 10_000, 480, (0, 960));
             moves += i32::from(goal.get() != before);
             before = goal.get();
         }

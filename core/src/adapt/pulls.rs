@@ -27,13 +27,14 @@ pub(super) struct Pulls {
     due: Option<i64>,
     lateness: Histogram<BINS>,
     period: i64,
+    samples: u64,
     allowance: i64,
     since: u32,
 }
 
 impl Pulls {
     pub(super) const fn new() -> Self {
-        Self { due: None, lateness: Histogram::new(), period: 0, allowance: 0, since: 0 }
+        Self { due: None, lateness: Histogram::new(), period: 0, samples: 0, allowance: 0, since: 0 }
     }
 
     /// The device asks for `samples`, after so many the time before.
@@ -52,6 +53,7 @@ impl Pulls {
                 0
             }
         };
+        self.samples = samples;
         self.period = super::micros(Instant::ZERO.plus(Span::from_samples(samples)));
         self.lateness.add(late.unsigned_abs(), KEEP);
         self.since = self.since.wrapping_add(1) % 64;
@@ -69,6 +71,11 @@ impl Pulls {
     /// Length of a period.
     pub(super) const fn period(&self) -> i64 {
         self.period
+    }
+
+    /// Samples in a period.
+    pub(super) const fn samples(&self) -> u64 {
+        self.samples
     }
 
     /// Delay to add, so that pulls which come late find what they need all the same.

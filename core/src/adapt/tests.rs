@@ -207,6 +207,28 @@ fn two_seconds_of_storm_are_forgotten_in_thirty() {
 }
 
 #[test]
+fn delay_that_nobody_needs_is_gone_in_ten_seconds() {
+    for excess in [5_000, 50_000, 150_000] {
+        let mut world = Loop::new(Playout::Balanced);
+        world.run(1, &mut |_| Some(0));
+        world.position = world.position.map(|position| position - excess as f64);
+        world.run(10, &mut |_| Some(0));
+        assert!(world.error().abs() < 1_000, "{excess} us too much became {} us", world.error());
+    }
+}
+
+#[test]
+fn a_late_packet_raises_the_goal_and_quiet_brings_it_back() {
+    let mut world = Loop::new(Playout::Balanced);
+    world.run(5, &mut |_| Some(0));
+    let calm = world.depth.goal_us();
+    world.run(10, &mut |n| Some(n % 7 * 8_000));
+    assert!(world.depth.goal_us() > calm + 15_000, "{} us", world.depth.goal_us());
+    world.run(90, &mut |_| Some(0));
+    assert!(world.depth.goal_us() <= calm + world.pull + 500, "{} us", world.depth.goal_us());
+}
+
+#[test]
 fn frozen_never_gives_delay_back_and_never_stretches() {
     let mut world = Loop::new(Playout::Frozen);
     world.run(10, &mut |_| Some(0));

@@ -233,7 +233,7 @@ impl<'a> Play<'a> {
         const APART: u64 = 37;
         const REACH: i64 = 144;
         let length = self.out.len() as u64;
-        if !self.pulls.is_multiple_of(APART) || length < 96 {
+        if !self.pulls.is_multiple_of(APART) || length < 240 {
             return;
         }
         let around = first.saturating_sub(2_400);

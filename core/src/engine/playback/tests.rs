@@ -138,7 +138,7 @@ fn a_device_that_comes_late_does_not_start_with_more_delay_than_wanted() {
     let report = world.engine.report();
     assert_eq!(report.cut_samples, 0, "nothing to cut: it began right");
     assert!(report.depth <= START.plus(Span::from_millis(3)), "{:?}", report.depth);
-    assert!((400..=800).contains(&world.count(1)), "{} samples of the first packet", world.count(1));
+    assert!((100..=800).contains(&world.count(1)), "{} samples of the first packet", world.count(1));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_lost_packet_is_made_up_for_and_the_delay_stays_what_it_was() {
     assert_eq!((report.metrics.frames_dropped, report.lost), (1, 1));
     assert!((840..=960).contains(&world.made_up()), "{}", world.made_up());
     assert!(world.is_whole(11));
-    assert!(report.target < START, "loss is not lateness: {:?}", report.target);
+    assert!(report.target < Span::from_millis(5), "loss is not lateness: {:?}", report.target);
 }
 
 #[test]
@@ -180,8 +180,16 @@ fn a_late_packet_is_waited_for_and_played_whole() {
     assert!(world.count(10) >= 840, "nothing of it is lost, the made-up sound fades into it: {}", world.count(10));
     assert_eq!(report.concealed_samples, 0);
     assert!((60..=960).contains(&report.held_samples), "{}", report.held_samples);
-    assert!(report.target > START, "{:?}", report.target);
+    assert!(report.target < Span::from_millis(3), "one is an exception: {:?}", report.target);
     assert_eq!((report.late, report.holds), (0, 1));
+    for n in [20, 30, 40] {
+        world.play(15);
+        world.arrive(n).unwrap();
+        world.play(5);
+        world.stream(n + 1..n + 10);
+    }
+    let target = world.engine.report().target;
+    assert!(target > Span::from_millis(3), "several are not: {target:?}");
 }
 
 #[test]
@@ -242,8 +250,11 @@ fn stream_time_that_jumps_is_followed() {
     world.stream(5_000..5_010);
     assert!(world.is_whole(5_005 % 250));
     assert_eq!(world.engine.report().resyncs, 1);
-    world.stream(20..30);
-    assert!(world.is_whole(27), "and back, when a sender begins anew");
+    assert_eq!(world.arrive(18), Err(Refused::Late), "a single one took a long way");
+    world.stream(5_010..5_012);
+    assert!([19, 20].into_iter().all(|n| world.arrive(n) == Err(Refused::Late)));
+    world.stream(21..30);
+    assert!(world.is_whole(27), "several are a sender that begins anew");
     assert_eq!(world.engine.report().resyncs, 2);
 }
 
