@@ -22,6 +22,7 @@ use soundpost_core::board::{LiveLamp, MicrophoneGuard, MuteSwitch, Polarity};
 use soundpost_core::config::{Channels, Content, Direction, Stream, TIMING};
 use soundpost_core::time::{Instant, Span};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// The cards of those who are not the device have periods of 10 ms, as most have.
@@ -171,6 +172,7 @@ impl<'a, 'r, 'p> World<'a, 'r, 'p> {
             playback: site.line(Way::Playback, talker.card, scenario.speaker),
             clients: clients(scenario, seed)?,
             talker_link: Link::new(DAWN, link(&talker.link)?, seed, "talker's link"),
+            socket: VecDeque::new(),
             talks: scenario.talker.is_some(),
             copies: 1,
             panel,

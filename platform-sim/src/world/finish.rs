@@ -16,6 +16,7 @@ const CALM_SLACK_MS: f64 = 25.0;
 const CALM_MADE_UP_PERCENT: f64 = 0.5;
 /// What has run for less is not as good as new yet.
 const SETTLED: Span = Span::from_millis(10_000);
+const SETTLED_S: f64 = 10.0;
 /// So long after the last packet everything must have been played.
 const REST: Span = Span::from_millis(2_000);
 
@@ -216,10 +217,13 @@ impl World<'_, '_, '_> {
         let since = (healed.since(DAWN).as_micros() as f64 / 1e6).max(end - CALM_S);
         let line = self.line(way);
         let who = line.receiver.who;
+        // What it aimed at a moment ago, it may still hold.
+        let aimed = line.record.points().iter().filter(|point| point.t > since + CALM_S - SETTLED_S);
+        let aimed = aimed.fold(0.0_f64, |most, point| most.max(point.target));
         let calm = || line.record.points().iter().filter(|point| point.t > since + 0.2);
         for point in calm() {
             let oldest = point.delay.map_or(f64::MAX, |[_, _, most]| most);
-            let limit = way_takes + point.target + CALM_SLACK_MS;
+            let limit = way_takes + aimed + CALM_SLACK_MS;
             if oldest > limit || point.silent > 0.0 {
                 let what =
                     point.delay.map_or("nothing is heard".to_owned(), |_| format!("sound is {oldest:.1} ms old"));

@@ -148,8 +148,7 @@ impl World<'_, '_, '_> {
                 self.playback.record.network(took);
             }
             for (at, bytes) in deliveries {
-                let late = self.device_host.borrow_mut().io_late();
-                self.announce(at.plus(late), Event::ToDevice(bytes));
+                self.announce(at, Event::ToDevice(bytes));
             }
         }
     }
@@ -160,6 +159,20 @@ impl World<'_, '_, '_> {
         client.served.got += 1;
         if client.has_ears {
             self.receive(Way::Capture, bytes);
+        }
+    }
+
+    pub(super) fn reach_device(&mut self, bytes: Bytes) {
+        if self.socket.is_empty() {
+            let late = self.device_host.borrow_mut().io_late();
+            self.announce(self.now().plus(late), Event::ReadSocket);
+        }
+        self.socket.push_back(bytes);
+    }
+
+    pub(super) fn read_socket(&mut self) {
+        while let Some(bytes) = self.socket.pop_front() {
+            self.receive(Way::Playback, &bytes);
         }
     }
 

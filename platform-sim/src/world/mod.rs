@@ -29,6 +29,7 @@ use ends::{Ground, Pools, Receiver, Rings, Sender};
 use soundpost_core::board::{MicrophoneGuard, MuteSwitch};
 use soundpost_core::time::{Instant, Span};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use worker::{Step, Worker};
 
@@ -97,8 +98,10 @@ enum Event {
     HandOn(Way),
     /// A packet reaches a listener.
     ToClient(usize, Bytes),
-    /// A packet reaches the device's socket, and then its daemon.
+    /// A packet reaches the device's socket.
     ToDevice(Bytes),
+    /// The daemon reads its socket.
+    ReadSocket,
     /// A lost device is tried again.
     ReopenSender(Way, u32),
     ReopenReceiver(Way, u32),
@@ -146,6 +149,8 @@ struct World<'a, 'r, 'p> {
     playback: Line<'r, 'p>,
     clients: Vec<Client>,
     talker_link: Link,
+    /// What came from the talker and was not read yet.
+    socket: VecDeque<Bytes>,
     /// Somebody talks.
     talks: bool,
     /// How often the talker sends each packet.
@@ -221,7 +226,8 @@ impl<'r, 'p> World<'_, 'r, 'p> {
             Event::Capture(..) | Event::Play(..) | Event::ReopenSender(..) | Event::ReopenReceiver(..) => {}
             Event::HandOn(way) => self.hand_on(way),
             Event::ToClient(index, bytes) => self.reach_client(index, &bytes),
-            Event::ToDevice(bytes) => self.receive(Way::Playback, &bytes),
+            Event::ToDevice(bytes) => self.reach_device(bytes),
+            Event::ReadSocket => self.read_socket(),
             Event::Look => self.look(),
             Event::Worker(way, step) => self.step_worker(way, step),
             Event::Begin(index) => self.begin_fault(index),
@@ -281,6 +287,7 @@ fn event_number(event: &Event) -> u64 {
         Event::End(index) => 3000 + *index as u64,
         Event::Heal => 15,
         Event::Point => 16,
+        Event::ReadSocket => 17,
     }
 }
 
