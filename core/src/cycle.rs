@@ -247,8 +247,6 @@ pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
     period: [i16; PERIOD_VALUES_MAX],
     /// Silence is wanted, and was in the period before.
     hushed: (bool, bool),
-    /// When the first sample of the stream was captured, if its sender says.
-    began: Instant,
 }
 
 impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p, O, C, D, N> {
@@ -262,16 +260,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     ) -> Self {
         // The rest of the pool is on its way: in the ring, being received, being decoded.
         engine.limit_packets(N.saturating_mul(POOLED_PACKETS) / PLAYBACK_SLOTS);
-        Self {
-            device,
-            clock,
-            engine,
-            arrivals,
-            reports,
-            period: [0; PERIOD_VALUES_MAX],
-            hushed: (false, false),
-            began: Instant::ZERO,
-        }
+        Self { device, clock, engine, arrivals, reports, period: [0; PERIOD_VALUES_MAX], hushed: (false, false) }
     }
 
     /// The engine, to look at.
@@ -324,15 +313,15 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
 
     fn accept(&mut self, inbound: Inbound<'p, N>) {
         let (header, samples) = inbound.frame.with(|frame| (frame.header, opus_samples(frame.payload())));
-        // The same beginning may come twice: a stamp that is known begins nothing.
-        if header.flags.has(Flags::START) && (header.captured == Instant::ZERO || header.captured != self.began) {
-            self.began = header.captured;
+        let captured = (header.captured != Instant::ZERO).then_some(header.captured);
+        // Unless it comes twice, or was overtaken.
+        if header.flags.has(Flags::START) && !self.engine.is_past(captured) {
             self.engine.restart();
         }
         let arrival = Arrival {
             extent: Extent { media: header.media, samples: samples.unwrap_or(0) },
             arrived: inbound.arrived,
-            captured: (header.captured != Instant::ZERO).then_some(header.captured),
+            captured,
             payload: inbound.frame,
         };
         // Refusals are counted by the engine.

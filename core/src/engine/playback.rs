@@ -87,6 +87,8 @@ pub struct Playback<D, P> {
     fade_in: bool,
     /// Packets in a row that were far behind.
     behind: u8,
+    /// When the newest sample that arrived was captured, if its sender says.
+    newest: Option<Instant>,
     report: PlaybackReport,
 }
 
@@ -110,6 +112,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             pausing: false,
             fade_in: false,
             behind: 0,
+            newest: None,
             report: PlaybackReport::default(),
         }
     }

@@ -20,8 +20,11 @@ const NEXT_TO_NOTHING: u16 = 2;
 const CROSSING: usize = 8;
 /// So close to where numbers begin anew a resampler rings: no ear hears that, for no sound does this.
 const RINGING: u64 = 40;
-/// The longest piece that may be heard twice on purpose, 15 ms and a little: stretching inserts one period of a voice.
-const REPEAT_MAX: u64 = 720 + 48;
+/// The longest piece that may be heard twice on purpose, 30 ms and a little: stretching inserts one period of a voice,
+/// and may do so twice before anything else is heard.
+const REPEAT_MAX: u64 = 2 * 720 + 96;
+/// Less than that is how a resampler lays samples between samples.
+const BETWEEN: u64 = 64;
 /// What has been heard so far, in samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
@@ -254,7 +257,7 @@ impl Ear {
         let Some(next) = self.expected.replace(found) else { return };
         self.heard.skipped += found.saturating_sub(next);
         let back = self.certain.saturating_sub(found);
-        self.heard.repeated += back;
+        self.heard.repeated += if back > BETWEEN { back } else { 0 };
         if back > REPEAT_MAX && !pardoned {
             let words = format!("{}: sample {found} again, {back} samples after it was heard", self.who);
             self.court.accuse("order", at, words);
@@ -340,14 +343,14 @@ mod tests {
     }
 
     #[test]
-    fn a_period_of_a_voice_may_be_repeated_and_a_packet_may_not() {
+    fn a_period_of_a_voice_may_be_repeated_and_a_long_packet_may_not() {
         let (mut ear, court, now) = ear();
         ear.hear(&samples(40_000..41_000), now);
         ear.hear(&samples(40_600..41_000), now);
         assert!(court.is_content());
-        ear.hear(&samples(40_040..40_500), now);
+        ear.hear(&samples(39_080..39_500), now);
         assert_eq!(court.verdicts()[0].judge, "order");
-        assert_eq!(ear.heard().repeated, 400 + 960);
+        assert_eq!(ear.heard().repeated, 400 + 1_920);
     }
 
     #[test]

@@ -255,6 +255,8 @@ pub(super) struct Receiver<'r, 'p> {
     pub(super) door: Door,
     /// What the card had counted by then.
     pub(super) xruns_before: u64,
+    /// Processes, and streams, that there were.
+    pub(super) lives: u64,
 }
 
 impl<'r, 'p> Receiver<'r, 'p> {
@@ -276,6 +278,7 @@ impl<'r, 'p> Receiver<'r, 'p> {
             first: true,
             door: Door::default(),
             xruns_before: 0,
+            lives: 0,
         }
     }
 
@@ -333,7 +336,8 @@ impl<'r, 'p> Receiver<'r, 'p> {
             return;
         };
         let first = std::mem::take(&mut self.first);
-        if first {
+        if first || header.flags.has(Flags::START) {
+            self.lives += 1;
             self.card.borrow_mut().ear().pardon();
         }
         let flags = if first { header.flags.with(Flags::START) } else { header.flags };

@@ -14,6 +14,8 @@ const CALM_S: f64 = 2.0;
 const CALM_SLACK_MS: f64 = 25.0;
 /// How much may be made up then, in percent: whoever tries to hold less now and then holds too little.
 const CALM_MADE_UP_PERCENT: f64 = 0.5;
+/// Where sounds are laid over each other an ear may be wrong by so many samples.
+const REPEATED_SLACK: u64 = 2_000;
 /// What has run for less is not as good as new yet.
 const SETTLED: Span = Span::from_millis(10_000);
 const SETTLED_S: f64 = 10.0;
@@ -158,6 +160,12 @@ impl World<'_, '_, '_> {
         let explained = metrics.frames_received + report.late + report.duplicates + report.decode_errors + waiting;
         if explained < door.passed {
             accuse(format!("{} packets came; it knows of {explained} at most", door.passed));
+        }
+        // In one life of a player, what is heard twice is what it put in twice.
+        let repeated = receiver.card.borrow_mut().ear().heard().repeated;
+        let allowed = report.inserted_samples + report.inserted_samples / 2 + REPEATED_SLACK;
+        if receiver.lives == 1 && repeated > allowed {
+            accuse(format!("{repeated} samples were heard twice; it put {} in", report.inserted_samples));
         }
         let xruns = receiver.card.borrow().xruns() - receiver.xruns_before;
         if report.xruns != xruns {

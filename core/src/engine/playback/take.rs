@@ -5,9 +5,20 @@ use crate::capacity::FRAME_SAMPLES_MAX;
 use crate::codec::{Decode, Payload};
 use crate::fmt::warn_line;
 use crate::jitter::{Arrival, Stored};
-use crate::time::Span;
+use crate::time::{Instant, Span};
+
+/// No network holds a packet back for longer.
+const OVERTAKEN_MAX: Span = Span::from_millis(10_000);
 
 impl<D: Decode, P: Payload> Playback<D, P> {
+    /// Whether what was captured then is older than what arrived before: it comes twice, or it was overtaken. What begins
+    /// anew is captured later, and what comes from elsewhere has another clock.
+    #[must_use]
+    pub fn is_past(&self, captured: Option<Instant>) -> bool {
+        let age = self.newest.zip(captured).map(|(newest, captured)| (captured <= newest, newest.since(captured)));
+        age.is_some_and(|(is_past, age)| is_past && age < OVERTAKEN_MAX)
+    }
+
     /// Takes a packet that arrived.
     ///
     /// # Errors
@@ -22,7 +33,9 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             return Err(Refused::Length);
         }
         let is_over = self.state == State::Playing && extent.end() <= self.next;
-        let is_far = is_over && self.next.since(extent.end()) >= REWIND_SAMPLES;
+        let is_past = self.is_past(arrival.captured);
+        self.newest = self.newest.max(arrival.captured);
+        let is_far = is_over && !is_past && self.next.since(extent.end()) >= REWIND_SAMPLES;
         self.behind = if is_far { self.behind.saturating_add(1) } else { 0 };
         if self.behind >= REWIND_PACKETS {
             self.report.resyncs = self.report.resyncs.wrapping_add(1);
