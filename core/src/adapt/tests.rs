@@ -179,7 +179,6 @@ fn a_route_that_becomes_shorter_by_fifty_milliseconds_is_settled_in_two_seconds(
     world.glitches = 0;
     // The reference follows at once, what was buffered for the longer route is too much.
     world.run(2, &mut |_| Some(noise(&mut seed) % 2_000));
-    world.run(2, &mut |_| Some(noise(&mut seed) % 2_000));
     assert!(world.error() < 10_500, "{} us", world.error());
     assert_eq!(world.glitches, 0);
 }

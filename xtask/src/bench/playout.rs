@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(verdicts(figures(12.0, 0.1, 3.0)), [true; 5]);
         assert_eq!(verdicts(figures(21.0, 0.2, 3.0)), [false, false, false, false, true]);
         assert_eq!(verdicts(figures(15.0, 0.1, 3.0)), [true, false, true, true, true]);
-        assert_eq!(verdicts(figures(5.0, 0.31, 5.0)), [true, true, true, false, false].map(|b| b));
+        assert_eq!(verdicts(figures(5.0, 0.31, 5.0)), [true, false, true, false, false]);
     }
 
     #[test]
