@@ -12,8 +12,8 @@ const CALM_S: f64 = 2.0;
 /// By how much sound may be older then than what the way itself takes and what the player aims at. (How soon it aims at
 /// less again is for its profile to say: a network that was bad for long is not trusted at once.)
 const CALM_SLACK_MS: f64 = 25.0;
-/// How much may be made up then, in percent: whoever tries to hold less now and then holds too little.
-const CALM_MADE_UP_PERCENT: f64 = 0.5;
+/// How much may be made up then, in percent: whoever tries to hold less now and then holds too little, once.
+const CALM_MADE_UP_PERCENT: f64 = 1.5;
 /// Where sounds are laid over each other an ear may be wrong by so many samples.
 const REPEATED_SLACK: u64 = 2_000;
 /// What has run for less is not as good as new yet.
