@@ -13,22 +13,24 @@ use soundpost_core::time::Span;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// What was mended has so long to come back.
+/// What was mended has so long to come back; now and then so long that everything must be forgotten, too.
 const CALM: Span = Span::from_millis(13_000);
+const LONG_CALM: Span = Span::from_millis(62_000);
 
 /// The world of a seed.
 #[must_use]
 pub fn draw(seed: u64) -> Scenario {
     let mut dice = Dice::new(seed, "swarm");
     // A few are long: some things take minutes to go wrong.
-    let long = dice.happens(4.0);
+    let long = dice.happens(6.0);
+    let calm = if dice.happens(12.0) { LONG_CALM } else { CALM };
     let trouble = if long { 400_000 } else { dice.between(8_000, 40_000) };
     let faults = dice.between(0, 12);
     let listeners = dice.between(1, 3);
     let mut scenario = Scenario {
         title: format!("Swarm {seed}"),
         about: "Drawn from a seed.".to_owned(),
-        duration: Time(Span::from_millis(trouble).plus(CALM)),
+        duration: Time(Span::from_millis(trouble).plus(calm)),
         seed: Some(seed),
         heal: Some(Time::ms(trouble)),
         preset: *dice.pick(&Quality::ALL),

@@ -9,6 +9,7 @@ mod bench;
 mod cli;
 mod needs;
 mod prove;
+mod sim;
 mod steps;
 mod tidy;
 mod toolchain;
@@ -99,9 +100,13 @@ fn test(options: &Options) -> Result<(), String> {
         succeed(tests).map(|()| State::Passed)
     });
     if options.rest.is_empty() {
+        report.step("every scenario of the simulator", || sim::scenarios().map(|()| State::Passed));
+        report.step("two minutes of worlds drawn from seeds", || {
+            sim::swarm("2", None).map(|said| println!("{said}")).map(|()| State::Passed)
+        });
         embedded_steps(&mut report);
     } else {
-        report.skip("embedded builds", "only the named tests were asked for");
+        report.skip("simulator and embedded builds", "only the named tests were asked for");
     }
     report.finish()
 }

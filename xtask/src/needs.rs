@@ -45,7 +45,7 @@ enum Probe {
     AlsaPlugin(&'static str),
 }
 
-static NEEDS: [Need; 13] = [
+static NEEDS: [Need; 16] = [
     Need {
         name: "pkg-config",
         why: "tells the build where C libraries are",
@@ -136,6 +136,27 @@ static NEEDS: [Need; 13] = [
         debian: "chromium",
         scope: Scope::Everything,
         probe: Probe::Runs(&[&["chromium", "--version"]]),
+    },
+    Need {
+        name: "C compiler for 32-bit ARM",
+        why: "links what is built for small boards",
+        debian: "gcc-arm-linux-gnueabihf",
+        scope: Scope::Everything,
+        probe: Probe::Runs(&[&["arm-linux-gnueabihf-gcc", "--version"]]),
+    },
+    Need {
+        name: "C library for 32-bit ARM",
+        why: "is linked into what is built for small boards",
+        debian: "libc6-dev-armhf-cross",
+        scope: Scope::Everything,
+        probe: Probe::Runs(&[&["test", "-e", "/usr/arm-linux-gnueabihf/lib/libc.a"]]),
+    },
+    Need {
+        name: "QEMU for ARM programs",
+        why: "runs the simulator as a small board would",
+        debian: "qemu-user-static",
+        scope: Scope::Everything,
+        probe: Probe::Runs(&[&["qemu-arm-static", "--version"]]),
     },
 ];
 

@@ -92,8 +92,8 @@ pub(crate) fn swarm(minutes: &str, seed: Option<&str>) -> Result<String, String>
 }
 
 /// Runs the same worlds twice here and once on ARM: they must come to the same end, event by event. Says how many and
-/// where.
-pub(crate) fn replay() -> Result<String, String> {
+/// where, and whether ARM was among that.
+pub(crate) fn replay() -> Result<(String, bool), String> {
     let here = program()?.display().to_string();
     let arm = arm_program()?.map(|program| program.display().to_string());
     for (name, duration) in COMPARED {
@@ -113,8 +113,6 @@ pub(crate) fn replay() -> Result<String, String> {
             }
         }
     }
-    match arm {
-        Some(_) => Ok(format!("{} worlds, twice here and on 32-bit ARM", COMPARED.len())),
-        None => Err("32-bit ARM cannot be compared: gcc-arm-linux-gnueabihf or qemu-user-static is missing".to_owned()),
-    }
+    let where_ = if arm.is_some() { "twice here and on 32-bit ARM" } else { "twice here" };
+    Ok((format!("{} worlds, {where_}", COMPARED.len()), arm.is_some()))
 }

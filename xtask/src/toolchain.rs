@@ -72,6 +72,11 @@ pub(crate) fn ensure_targets() -> Result<(), String> {
     rustup(&what, &[&["target", "add"], &missing[..]].concat())
 }
 
+/// Sees to it that code for `target` can be built.
+pub(crate) fn ensure_target(target: &str) -> Result<(), String> {
+    if has_target(target) { Ok(()) } else { rustup(&format!("the Rust target {target}"), &["target", "add", target]) }
+}
+
 fn has_target(target: &str) -> bool {
     output(&["rustc", "--print", "target-libdir", "--target", target])
         .is_some_and(|folder| Path::new(folder.trim()).is_dir())

@@ -16,6 +16,8 @@ const NEAR: u16 = 6;
 /// look like others for shorter.
 const SURE: usize = 32;
 const NEXT_TO_NOTHING: u16 = 2;
+/// Packets are decoded in order, give or take so many samples.
+const ASIDE: u64 = 2_880;
 /// So many zeros in a row are no silence yet.
 const CROSSING: usize = 8;
 /// So close to where numbers begin anew a resampler rings: no ear hears that, for no sound does this.
@@ -244,10 +246,11 @@ impl Ear {
     }
 
     /// Which sample this is, if enough of it follows to be sure. Numbers begin anew after two thirds of a second; of
-    /// those that fit it is the newest that can have been in what was decoded last.
+    /// those that fit it is the newest that can have been in what was decoded of late.
     fn locate(&self, rest: &[i16]) -> Option<u64> {
         let value = u64::try_from(rest[0]).ok()?.checked_sub(1)?;
-        let newest = self.decoded.get();
+        // A packet that comes next to it may have been decoded before.
+        let newest = self.decoded.get() + ASIDE;
         let found = newest.checked_sub((newest % MARKERS + MARKERS - value) % MARKERS)?;
         rest.get(..SURE).filter(|head| follows(head, found, NEXT_TO_NOTHING) == SURE).map(|_| found)
     }

@@ -2,7 +2,7 @@
 
 use super::{DAWN, Line, Sounds, Way, World, is_capture};
 use crate::model::link::{Link, LinkTruth};
-use crate::outcome::{Counted, Crowd, Delay, Direction, Expectation, Mark, Outcome};
+use crate::outcome::{Counted, Crowd, Delay, Direction, Expectation, Mark, Outcome, Point};
 use crate::scenario::{Expect, Fault, Kind, Scenario};
 use soundpost_core::config::TIMING;
 use soundpost_core::time::{Instant, Span};
@@ -16,6 +16,10 @@ const CALM_SLACK_MS: f64 = 25.0;
 const CALM_MADE_UP_PERCENT: f64 = 1.5;
 /// Where sounds are laid over each other an ear may be wrong by so many samples.
 const REPEATED_SLACK: u64 = 2_000;
+/// So long after that a good part is forgotten: that much is left of what was aimed at, or what costs next to nothing.
+const FORGOTTEN: Span = Span::from_millis(60_000);
+const AIM_SHRINKS: f64 = 0.8;
+const AIM_FREE_MS: f64 = 45.0;
 /// What has run for less is not as good as new yet.
 const SETTLED: Span = Span::from_millis(10_000);
 const SETTLED_S: f64 = 10.0;
@@ -222,7 +226,8 @@ impl World<'_, '_, '_> {
             let cards = Span::from_samples(3 * 480 + u64::from(TIMING.period_samples * (TIMING.playback_periods + 1)));
             ms(frame) + ms(cards) + ms(least)
         };
-        let since = (healed.since(DAWN).as_micros() as f64 / 1e6).max(end - CALM_S);
+        let mended = healed.since(DAWN).as_micros() as f64 / 1e6;
+        let since = mended.max(end - CALM_S);
         let line = self.line(way);
         let who = line.receiver.who;
         // What it aimed at a moment ago, it may still hold.
@@ -241,6 +246,15 @@ impl World<'_, '_, '_> {
                 );
                 return court.accuse("latency", now, words);
             }
+        }
+        let aims = |points: &mut dyn Iterator<Item = &Point>| points.map(|point| point.target).fold(0.0, f64::max);
+        let aimed = aims(&mut line.record.points().iter().filter(|point| (point.t - mended).abs() < 2.0));
+        let (aims, most) = (aims(&mut calm()), (aimed * AIM_SHRINKS).max(AIM_FREE_MS));
+        if now.since(healed) > FORGOTTEN && aims > most {
+            let since = now.since(healed).as_micros() / 1_000_000;
+            let words =
+                format!("{who}: {since} s after all was mended it aims at {aims:.1} ms; {most:.1} ms are allowed");
+            return court.accuse("latency", now, words);
         }
         let made_up = calm().map(|point| point.concealed).sum::<f64>() / calm().count().max(1) as f64;
         if made_up > CALM_MADE_UP_PERCENT {

@@ -162,6 +162,9 @@ struct World<'a, 'r, 'p> {
     hash: u64,
 }
 
+/// More events at one moment are no world but a wheel that spins.
+const AT_ONCE_MAX: u32 = 100_000;
+
 /// The world begins a second after the clock does: earlier moments must be sayable.
 const DAWN: Instant = Instant::from_micros(1_000_000);
 
@@ -169,8 +172,15 @@ impl<'r, 'p> World<'_, 'r, 'p> {
     fn run(&mut self) {
         let end = DAWN.plus(self.scenario.duration.0);
         self.dawn();
+        let mut at_once = 0_u32;
         while let Some((at, event)) = self.queue.pop() {
             if at >= end || !self.court.is_content() {
+                break;
+            }
+            at_once = if at > self.now() { 0 } else { at_once + 1 };
+            if at_once > AT_ONCE_MAX {
+                let words = format!("{at_once} events without time going on; this one is {event:?}");
+                self.court.accuse("progress", at, words);
                 break;
             }
             self.clock.advance_to(at);

@@ -5,6 +5,7 @@
 
 use super::{Trouble, captured};
 use crate::needs::runs;
+use crate::sim;
 use crate::steps::{cargo, in_workspace, root, target_dir};
 use std::process::Command;
 
@@ -50,6 +51,16 @@ pub(super) fn loom() -> Result<String, Trouble> {
         controls += negative.len();
     }
     Ok(format!("{models} models in every order of events, {controls} negative controls"))
+}
+
+/// The same worlds, twice here and once on ARM.
+pub(super) fn replay() -> Result<String, Trouble> {
+    match sim::replay()? {
+        (said, true) => Ok(said),
+        (said, false) => {
+            Err(Trouble::Missing(format!("{said}; for ARM, gcc-arm-linux-gnueabihf and qemu-user-static are needed")))
+        }
+    }
 }
 
 /// Undefined behaviour in the unsafe parts.

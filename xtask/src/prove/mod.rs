@@ -11,7 +11,7 @@ mod probe;
 mod sizes;
 
 use crate::cli::Options;
-use crate::tidy;
+use crate::{sim, tidy};
 use std::process::Command;
 use std::time::Instant;
 
@@ -40,7 +40,7 @@ struct Promise {
     check: fn(&Options) -> Result<String, Trouble>,
 }
 
-const PROMISES: [Promise; 8] = [
+const PROMISES: [Promise; 10] = [
     Promise {
         name: "no_std",
         says: "the core needs no std and no allocator, on Cortex-M0 and M4, with and without defmt",
@@ -76,6 +76,18 @@ const PROMISES: [Promise; 8] = [
         says: "whatever input once found a fault is taken without one now",
         slow: false,
         check: |_| commands::corpus(),
+    },
+    Promise {
+        name: "replay",
+        says: "equal seeds give equal worlds, event by event, here and on 32-bit ARM",
+        slow: true,
+        check: |_| commands::replay(),
+    },
+    Promise {
+        name: "swarm",
+        says: "in whatever world is drawn for a minute, every judge is content",
+        slow: true,
+        check: |_| sim::swarm("1", None).map_err(Trouble::Broken),
     },
     Promise {
         name: "loom",
