@@ -292,7 +292,7 @@ impl Scenario {
         let wrong = |why: String| ScenarioError::Text { name: name.to_owned(), why };
         let mut this: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let at = |key: &str| {
-            let line = text.lines().position(|line| line.trim_start().starts_with(key));
+            let line = text.lines().position(|line| line.contains(key));
             line.map_or(String::new(), |line| format!("line {}: ", line + 1))
         };
         if this.duration.0.as_micros() < 1_000_000 {

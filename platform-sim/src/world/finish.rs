@@ -19,7 +19,7 @@ const REPEATED_SLACK: u64 = 2_000;
 /// So long after that a good part is forgotten: that much is left of what was aimed at, or what costs next to nothing.
 const FORGOTTEN: Span = Span::from_millis(60_000);
 const AIM_SHRINKS: f64 = 0.8;
-const AIM_FREE_MS: f64 = 45.0;
+const AIM_FREE_MS: f64 = 60.0;
 /// What has run for less is not as good as new yet.
 const SETTLED: Span = Span::from_millis(10_000);
 const SETTLED_S: f64 = 10.0;

@@ -1,0 +1,134 @@
+//! The simulator as somebody uses it: what it says to bad scenarios, that worlds which once broke a promise keep it, and
+//! tables of what loss, jitter and crashes cost, to be reviewed like code.
+
+use soundpost_sim::scenario::{Fault, Kind, Link, Listener, Part, SHIPPED, Scenario};
+use soundpost_sim::swarm;
+use soundpost_sim::units::{Percent, Time};
+use soundpost_sim::world::{self, Options};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+fn refused(text: &str) -> String {
+    Scenario::parse("mine.toml", text, None).expect_err("it must be refused").to_string()
+}
+
+#[test]
+fn a_bad_scenario_is_refused_by_file_line_key_and_what_is_allowed() {
+    let said = refused("title = \"x\"\nduration = \"10s\"\nspeeker = 1\n");
+    assert!(said.starts_with("mine.toml: "), "{said}");
+    assert!(said.contains("line 3") && said.contains("speeker") && said.contains("speaker"), "{said}");
+
+    let said = refused("title = \"x\"\nduration = \"10 parsecs\"\n");
+    assert!(said.contains("line 2") && said.contains("duration") && said.contains("\"1.5s\""), "{said}");
+
+    let said = refused("title = \"x\"\nduration = \"10s\"\n[[listener]]\n[listener.link]\nloss = 140\n");
+    assert!(said.contains("line 5") && said.contains("loss") && said.contains("from 0 to 100"), "{said}");
+
+    let said = refused("title = \"x\"\nduration = \"10s\"\n[talker]\nlink = { trace = \"moon\" }\n");
+    assert!(said.contains("line 4") && said.contains("trace") && said.contains("moon"), "{said}");
+
+    let fault = "title = \"x\"\nduration = \"10s\"\n\n[[fault]]\nat = \"1s\"\nfor = \"1s\"\n";
+    let said = refused(&format!("{fault}kind = \"stall\"\non = \"speaker\"\n"));
+    assert!(said.contains("line 4") && said.contains("talker-link, listener-link"), "{said}");
+    let said = refused(&format!("{fault}kind = \"loss\"\non = \"talker-link\"\n"));
+    assert!(said.contains("loss needs `percent`"), "{said}");
+    let said = refused(&format!("{fault}kind = \"crash\"\non = \"capture-worker\"\n"));
+    assert!(said.contains("crash happens at once"), "{said}");
+    let said = refused(&format!("{fault}kind = \"explode\"\non = \"speaker\"\n"));
+    assert!(said.contains("line 7") && said.contains("explode") && said.contains("`unplug`"), "{said}");
+
+    let said = refused("title = \"x\"\nduration = \"10s\"\nheal = \"10s\"\n");
+    assert!(said.contains("line 3") && said.contains("before the end"), "{said}");
+    let said = Scenario::find("no-such-thing").expect_err("there is none").to_string();
+    assert!(said.contains("no-such-thing") && said.contains("wifi-busy"), "{said}");
+}
+
+#[test]
+fn what_comes_with_the_program_is_valid_and_is_described() {
+    assert!(SHIPPED.len() >= 12);
+    for (name, text) in SHIPPED {
+        let scenario = Scenario::parse(name, text, None).unwrap_or_else(|error| panic!("{error}"));
+        assert!(scenario.about.len() > 40 && !scenario.title.is_empty(), "{name}");
+        // As it would be written down, it is the same scenario.
+        let written = Scenario::parse(name, &scenario.text(), None).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(written, scenario);
+    }
+}
+
+/// Worlds that once broke a promise, each with a word of why. They are run for ever.
+#[test]
+fn worlds_that_once_broke_a_promise_keep_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../platform-sim/kept");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("kept worlds").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    assert!(files.len() >= 5);
+    for file in files {
+        let scenario = Scenario::find(file.to_str().expect("text")).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!scenario.about.is_empty(), "{}: why it is kept", file.display());
+        let seed = scenario.seed.expect("its seed");
+        let (outcome, _) = world::run(&scenario, seed, Options::default()).expect("it can be run");
+        assert!(outcome.verdicts.is_empty(), "{}: {:?}", file.display(), outcome.verdicts);
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_worlds_and_others_do_not() {
+    let hash = |seed| world::run(&swarm::draw(7), seed, Options::default()).expect("no files").0.trace_hash;
+    assert_eq!(hash(7), hash(7));
+    assert_ne!(hash(7), hash(8));
+}
+
+fn lan(link: Link) -> Scenario {
+    Scenario {
+        title: "table".to_owned(),
+        duration: "60s".parse().expect("a time"),
+        listener: vec![Listener { link, ..Listener::default() }],
+        ..Scenario::default()
+    }
+}
+
+/// Compares with the table that is checked in; `GOLDEN=write` writes it.
+fn golden(name: &str, table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
+    if std::env::var("GOLDEN").as_deref() == Ok("write") {
+        std::fs::write(&path, table).expect("the table can be written");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(table, kept, "tests/golden/{name} is another; GOLDEN=write writes it, and a person has to agree");
+}
+
+#[test]
+fn what_loss_and_jitter_cost_is_what_the_table_says() {
+    let mut table = "# Not real sound in % and mean delay in ms, by loss (rows) and mean jitter (columns); 60 s, 20 ms frames, 5 ms link\n\n| loss | 0 ms | 2 ms | 5 ms | 10 ms | 20 ms |\n|---|--:|--:|--:|--:|--:|\n".to_owned();
+    for loss in [0.0, 1.0, 5.0, 20.0] {
+        let _ = write!(table, "| {loss} % |");
+        for jitter in [0, 2, 5, 10, 20] {
+            let link = Link { delay: Time::ms(5), jitter: Time::ms(jitter), loss: Percent(loss), ..Link::default() };
+            let (outcome, _) = world::run(&lan(link), 1, Options::default()).expect("no files");
+            assert!(outcome.verdicts.is_empty(), "{:?}", outcome.verdicts);
+            let way = outcome.capture.expect("somebody listens");
+            let _ = write!(table, " {:.2} / {:.0} |", way.not_real_percent, way.delay.mean);
+        }
+        table.push('\n');
+    }
+    golden("loss-jitter.md", &table);
+}
+
+#[test]
+fn what_crashes_cost_is_what_the_table_says() {
+    let mut table = "# Share of five minutes in which the listener heard real sound, by crashes of the worker in that time\n\n| crashes | real sound | restarts | given up |\n|--:|--:|--:|--:|\n".to_owned();
+    for crashes in [0_u64, 1, 5, 10, 20, 40] {
+        let mut scenario = lan(Link { delay: Time::ms(5), ..Link::default() });
+        scenario.duration = "5m".parse().expect("a time");
+        let at = |n: u64| Time::ms(5_000 + n * 290_000 / crashes);
+        scenario.fault =
+            (0..crashes).map(|n| Fault::new(at(n), Time::default(), Part::CaptureWorker, Kind::Crash)).collect();
+        let (outcome, _) = world::run(&scenario, 1, Options::default()).expect("no files");
+        assert!(outcome.verdicts.is_empty(), "{:?}", outcome.verdicts);
+        let way = outcome.capture.expect("somebody listens");
+        let real = 100.0 - way.not_real_percent;
+        let _ = writeln!(table, "| {crashes} | {real:.2} % | {} | {} |", way.restarts, way.gave_up);
+    }
+    golden("crashes.md", &table);
+}
