@@ -1,7 +1,7 @@
 //! How long sound waits before it is played: as little as the network allows, and it always comes back.
 //!
 //! *Delay* is how much later a sample is played than the fastest packet of late would have allowed
-//! ([`arrivals`]): it is a difference of stream time and clock, so it is known exactly and without noise, whatever is in
+//! (`arrivals`): it is a difference of stream time and clock, so it is known exactly and without noise, whatever is in
 //! which queue. From how late packets come and what made-up sound is worth ([`Terms`]) follows the delay to aim at; from
 //! the distance to that, what to do: play by up to half a percent faster or slower, take a period out, put one in, or
 //! wait under made-up sound. Nothing here knows what a sample is.

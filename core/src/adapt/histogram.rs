@@ -49,7 +49,7 @@ impl<const N: usize> Default for Histogram<N> {
 }
 
 impl<const N: usize> Histogram<N> {
-    /// Nothing seen yet, and nothing feared: as if there had been [`PRIOR`] values of zero. So one bad value in the
+    /// Nothing seen yet, and nothing feared: as if there had been forty values of zero. So one bad value in the
     /// beginning is what it is later, an exception, while two or three in a row are believed.
     #[must_use]
     pub const fn new() -> Self {

@@ -11,9 +11,9 @@ use soundpost_core::engine::playback::Playback;
 use soundpost_core::latest::Latest;
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
 use soundpost_core::pool::Pool;
-use soundpost_core::supervise::Supervisor;
 use soundpost_core::resample::Resampler;
 use soundpost_core::stretch::Stretch;
+use soundpost_core::supervise::Supervisor;
 use soundpost_core::wire::Frame;
 
 /// As many bytes as a value of `$type` has, under a name that `cargo xtask prove sizes` looks for.

@@ -131,10 +131,10 @@ const MUTATIONS: [Mutation; 24] = [
     },
     Mutation {
         promise: "swarm",
-        does: "the lamp goes dark before the microphone is mute",
+        does: "the lamp is not lit for a live microphone",
         file: "core/src/board/guard.rs",
-        from: "if self.sent.0 && microphone.look().is_silent() {",
-        to: "if self.sent.0 {",
+        from: "if let Err(fault) = self.show(true) {",
+        to: "if let Err(fault) = self.show(false) {",
         says: FOUND,
     },
     Mutation {
