@@ -10,7 +10,7 @@ const GUARD: [(&str, f64); 5] = [
     ("drift-300-20", 12.2),
     ("wifi-bad-20", 328.0),
     ("reorder-10", 39.2),
-    ("bufferbloat-10", 131.0),
+    ("bufferbloat-10", 145.0),
 ];
 
 fn trace(name: &str) -> Trace {

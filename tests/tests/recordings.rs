@@ -1,6 +1,6 @@
 //! Recordings as devices: what goes in comes out, ends in order, and is not lost.
 
-use soundpost_tests::measure::continuity;
+use soundpost_tests::measure::followed;
 use soundpost_tests::proc::Program;
 use soundpost_tests::speech::{speech, to_f32, to_i16};
 use std::path::Path;
@@ -59,7 +59,7 @@ fn is_recorded_whole() -> bool {
     assert!(soundpost_tests::until(SOON, played), "playback goes on and on");
     daemon.signal(libc::SIGTERM);
     assert!(daemon.wait_exit(SOON).success());
-    let found = continuity(&words, &read_wav(&at("heard.wav")));
+    let found = followed(&words, &read_wav(&at("heard.wav")));
     println!("{found}");
     found.is_complete()
 }

@@ -148,6 +148,12 @@ impl fmt::Display for Continuity {
     }
 }
 
+/// Follows `reference` through what a player made of it that finds its delay while it plays: a piece may be as far from its
+/// place as a few periods that were taken out or put in.
+pub fn followed(reference: &[f32], recording: &[f32]) -> Continuity {
+    continuity_with(reference, recording, Limits { tolerance_ms: 30.0, ..Limits::default() })
+}
+
 /// Follows `reference` through `recording` with the usual [`Limits`].
 pub fn continuity(reference: &[f32], recording: &[f32]) -> Continuity {
     continuity_with(reference, recording, Limits::default())

@@ -14,7 +14,7 @@ mod spectrum;
 use std::f64::consts::PI;
 use std::fmt;
 
-pub use continuity::{Continuity, Hole, Limits, Piece, Verdict, continuity, continuity_with};
+pub use continuity::{Continuity, Hole, Limits, Piece, Verdict, continuity, continuity_with, followed};
 pub use correlate::Found;
 pub use quality::{Likeness, SEGMENT, likeness, opinion, spectrum};
 

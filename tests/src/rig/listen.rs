@@ -30,7 +30,7 @@ pub fn mouth_to_ear(probe: &Probe, train: &Train, input: usize) -> Delays {
 pub fn passage(probe: &Probe, signal: &[f32], longest: Duration, input: usize) -> Continuity {
     let tail = (longest.as_secs_f64() * RATE as f64).ceil() as usize;
     let (start, heard) = play_and_record(probe, signal, tail, input);
-    measure::continuity(signal, &heard[start..])
+    measure::followed(signal, &heard[start..])
 }
 
 /// Where in the recording a sound without delay would be, and the recording.
