@@ -163,7 +163,7 @@ impl Worker {
                 Action::Terminate(_) => {}
                 // What sits in a driver dies when the driver lets it.
                 Action::Kill(child) => {
-                    self.die(now, child, 1, if self.slow_death { SLOWEST_DEATH.as_micros() / 1000 } else { 10 })
+                    self.die(now, child, 1, if self.slow_death { SLOWEST_DEATH.as_micros() / 1000 } else { 10 });
                 }
             }
         }
