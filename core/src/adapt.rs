@@ -41,8 +41,6 @@ const FAR_US: i64 = 30_000;
 /// nor is this, when there was no trouble for a while and stretches are plenty.
 const OFF_US: i64 = 10_000;
 const CALM_US: i64 = 500_000;
-/// With more than this too much, what is lost is not missed.
-const SPLICE_US: i64 = 60_000;
 /// Between two removals or insertions, so that each is heard alone.
 const APART_US: i64 = 120_000;
 /// Between two insertions against a gap: it is worse to wait.
@@ -117,8 +115,8 @@ impl Depth {
     }
 
     /// Other terms from now on; what was observed stays.
-    pub const fn set_profile(&mut self, profile: Playout) {
-        self.terms = profile.terms();
+    pub const fn set_terms(&mut self, terms: Terms) {
+        self.terms = terms;
         self.arrivals.renew();
     }
 
@@ -275,7 +273,7 @@ impl Depth {
     #[must_use]
     pub fn splice_us(&self, delay_us: i64, gap_us: i64) -> i64 {
         let error = delay_us.saturating_sub(self.goal.get());
-        if error > SPLICE_US && self.terms.shrinks { error.min(gap_us) } else { 0 }
+        if error > micros(Instant::ZERO.plus(self.terms.splice)) { error.min(gap_us) } else { 0 }
     }
 
     /// A correction was made.

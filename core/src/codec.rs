@@ -152,6 +152,28 @@ mod tests {
     }
 
     #[test]
+    fn redundancy_is_told_by_the_flag_behind_those_of_activity() {
+        // By SILK's lengths of 10, 20, 40 and 60 ms: one to three frames, and as many flags of activity before.
+        for (config, flag) in [(0_u8, 6_u32), (1, 6), (2, 5), (3, 4), (9, 6), (11, 4), (12, 6), (15, 6)] {
+            let (mono, stereo) = (config << 3, config << 3 | 4);
+            assert!(opus_rebuilds(&[mono, 1 << flag]), "configuration {config}");
+            assert!(!opus_rebuilds(&[mono, !(1 << flag)]), "configuration {config}: any other bit");
+            // The side channel's flags are behind those of the middle one.
+            let frames = 7 - flag;
+            let side = 6 - 2 * frames;
+            assert!(opus_rebuilds(&[stereo, 1 << flag]) && opus_rebuilds(&[stereo, 1 << side]), "{config}");
+            assert!(!opus_rebuilds(&[stereo, !(1 << flag | 1 << side)]), "{config}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_looked_into_holds_no_redundancy() {
+        assert!(!opus_rebuilds(&[]) && !opus_rebuilds(&[1 << 3]), "nothing behind the first byte");
+        assert!((16..32_u8).all(|config| !opus_rebuilds(&[config << 3, 0xff])), "CELT");
+        assert!((1..4_u8).all(|code| !opus_rebuilds(&[1 << 3 | code, 0xff])), "several frames");
+    }
+
+    #[test]
     fn frame_counts_are_read_and_bounded() {
         assert_eq!(opus_samples(&[]), None);
         assert_eq!(opus_samples(&[31 << 3 | 1]), Some(1920));

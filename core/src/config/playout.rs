@@ -32,6 +32,8 @@ pub struct Terms {
     pub calm: Span,
     /// How far beyond the goal a wait for a late packet may raise the delay.
     pub slack: Span,
+    /// With so much more delay than is aimed at, what is lost is not missed: it is passed over.
+    pub splice: Span,
     /// Periods that may be inserted or removed in a minute, in the long run.
     pub stretches_per_minute: u32,
     /// Insert a period before a packet is needed that is late already, if the chance that it will miss its time is at
@@ -49,6 +51,7 @@ const TERMS: [Terms; 4] = [
         calm_price: Span::from_millis(4_000),
         calm: Span::from_millis(10),
         slack: Span::from_millis(30),
+        splice: Span::from_millis(60),
         stretches_per_minute: 12,
         hazard: 6_554,
         shrinks: true,
@@ -58,6 +61,7 @@ const TERMS: [Terms; 4] = [
         calm_price: Span::from_millis(5_000),
         calm: Span::from_millis(15),
         slack: Span::from_millis(40),
+        splice: Span::from_millis(60),
         stretches_per_minute: 12,
         hazard: 6_554,
         shrinks: true,
@@ -67,6 +71,7 @@ const TERMS: [Terms; 4] = [
         calm_price: Span::from_millis(50_000),
         calm: Span::from_millis(30),
         slack: Span::from_millis(40),
+        splice: Span::from_millis(60),
         stretches_per_minute: 12,
         hazard: 6_554,
         shrinks: true,
@@ -76,6 +81,7 @@ const TERMS: [Terms; 4] = [
         calm_price: Span::from_millis(50_000),
         calm: Span::from_millis(30),
         slack: Span::from_millis(1_000),
+        splice: Span::from_millis(60_000),
         stretches_per_minute: 0,
         hazard: 1 << 16,
         shrinks: false,

@@ -12,7 +12,7 @@ mod take;
 use crate::adapt::Depth;
 use crate::capacity::{FRAME_SAMPLES_MAX, PERIOD_SAMPLES_MAX, STORE_PACKETS};
 use crate::codec::{Decode, Payload};
-use crate::config::{Channels, Playout};
+use crate::config::{Channels, Playout, Terms};
 use crate::fmt::{debug_line, warn_line};
 use crate::jitter::Store;
 use crate::meter::PlaybackReport;
@@ -119,8 +119,14 @@ impl<D: Decode, P: Payload> Playback<D, P> {
 
     /// The same engine, which prefers what `profile` says.
     #[must_use]
-    pub fn with_profile(mut self, profile: Playout) -> Self {
-        self.depth.set_profile(profile);
+    pub fn with_profile(self, profile: Playout) -> Self {
+        self.with_terms(profile.terms())
+    }
+
+    /// The same engine, which keeps to `terms` that no profile stands for.
+    #[must_use]
+    pub fn with_terms(mut self, terms: Terms) -> Self {
+        self.depth.set_terms(terms);
         self
     }
 

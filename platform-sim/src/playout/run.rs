@@ -4,7 +4,7 @@ use super::Trace;
 use super::sound::{Decoder, Marked, Sound};
 use serde::Serialize;
 use soundpost_core::codec::Extent;
-use soundpost_core::config::{Channels, Playout};
+use soundpost_core::config::{Channels, Playout, Terms};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::jitter::Arrival;
 use soundpost_core::meter::PlaybackReport;
@@ -16,6 +16,11 @@ use std::rc::Rc;
 pub struct Options {
     /// The profile.
     pub profile: Playout,
+    /// Terms to play by instead of the profile's.
+    pub terms: Option<Terms>,
+    /// Each packet claims to be so much longer than they are apart: with one sample, pulls and packets have no grid in
+    /// common that the engine could see, and all else stays as it is.
+    pub overlap_samples: u32,
     /// Price of made-up sound in the cost, in ms of delay for all of the time.
     pub lambda_ms: f64,
     /// The device asks for so much at once.
@@ -32,6 +37,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             profile: Playout::Balanced,
+            terms: None,
+            overlap_samples: 0,
             lambda_ms: 5_000.0,
             pull_us: 10_000,
             phase_us: 3_700,
@@ -142,7 +149,8 @@ struct Play<'a> {
 impl<'a> Play<'a> {
     fn new(trace: &'a Trace, options: &'a Options) -> Self {
         let sound = Rc::new(Sound::of(trace));
-        let engine = Playback::new(Decoder(Rc::clone(&sound)), Channels::Mono).with_profile(options.profile);
+        let terms = options.terms.unwrap_or_else(|| options.profile.terms());
+        let engine = Playback::new(Decoder(Rc::clone(&sound)), Channels::Mono).with_terms(terms);
         Self {
             trace,
             options,
@@ -170,7 +178,7 @@ impl<'a> Play<'a> {
         let media = self.trace.packets[n].seq * u64::from(samples);
         // Refusals are in the report.
         let _ = self.engine.accept(Arrival {
-            extent: Extent { media: MediaTime(media), samples },
+            extent: Extent { media: MediaTime(media), samples: samples + self.options.overlap_samples },
             arrived: Instant::from_micros(arrived.max(0).unsigned_abs()),
             captured: None,
             payload: Marked::new(media),

@@ -57,6 +57,7 @@ fn main() -> ! {
         defmt::println!("passed {=str} (stack {=u32} bytes)", name, bytes);
     }
     cycle::print_sizes();
+    policy::print_costs();
     defmt::println!("done {=usize}", TESTS.len());
     exit(0)
 }

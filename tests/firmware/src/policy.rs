@@ -1,11 +1,15 @@
 //! Rings 0, 2 and 3: counters, the wait for packets, their order.
 
+use crate::board::Stopwatch;
+use core::hint::black_box;
 use soundpost_core::adapt::{Correction, Depth};
 use soundpost_core::capacity::STORE_PACKETS;
 use soundpost_core::codec::Extent;
-use soundpost_core::config::Playout;
+use soundpost_core::config::{Channels, Playout};
 use soundpost_core::jitter::{Arrival, Store, Stored};
 use soundpost_core::meter::AudioMetrics;
+use soundpost_core::resample::Resampler;
+use soundpost_core::stretch::{LOOK_AHEAD_SAMPLES, Stretch, Urgency};
 use soundpost_core::time::{Instant, MediaTime, Span};
 
 fn packet(media: u64) -> Arrival<u64> {
@@ -39,6 +43,8 @@ const PULL: Span = Span::from_millis(10);
 
 /// A network, and a device that plays from it at exactly the delay that is aimed at, or slowly gets there.
 struct Link {
+    /// Packets and pulls, as the policy's share of them.
+    watches: [Stopwatch; 2],
     depth: Depth,
     now: Instant,
     packets: u64,
@@ -48,21 +54,25 @@ struct Link {
 impl Link {
     fn new() -> Self {
         let now = Instant::from_micros(1_000_000);
-        Self { depth: Depth::new(Playout::Balanced), now, packets: 0, position: MediaTime::ZERO }
+        let watches = [Stopwatch::default(), Stopwatch::default()];
+        Self { watches, depth: Depth::new(Playout::Balanced), now, packets: 0, position: MediaTime::ZERO }
     }
 
     /// Plays 20 ms packets for `seconds`, each late by what `late` says of its number; returns the delay at the end.
     fn play(&mut self, seconds: u64, late: impl Fn(u64) -> Span) -> i64 {
         for _ in 0..seconds * 50 {
             let media = MediaTime(self.packets * 960);
-            self.depth.arrived(self.now.plus(late(self.packets)), media, 960);
+            let arrived = self.now.plus(late(self.packets));
+            self.watches[0].time(|| self.depth.arrived(arrived, media, 960));
             self.packets += 1;
             for _ in 0..2 {
-                self.depth.pulled(self.now, PULL.as_samples());
-                let delay = self.depth.delay_us(self.position);
-                let faster = 480 * i64::from(self.depth.rate_ppm(delay)) / 1_000_000;
-                let mut samples = 480 + faster;
-                if let Correction::Remove(most) = self.depth.correction(delay, 60_000, false) {
+                let (rate, correction) = self.watches[1].time(|| {
+                    self.depth.pulled(self.now, PULL.as_samples());
+                    let delay = self.depth.delay_us(self.position);
+                    (self.depth.rate_ppm(delay), self.depth.correction(delay, 60_000, false))
+                });
+                let mut samples = 480 + 480 * i64::from(rate) / 1_000_000;
+                if let Correction::Remove(most) = correction {
                     samples += most.as_samples() as i64;
                     self.depth.stretched();
                 }
@@ -91,6 +101,36 @@ pub(crate) fn a_late_packet_raises_the_goal_and_quiet_brings_it_back() {
     assert!(link.depth.goal_us() > calm + 15_000);
     link.play(90, |_| Span::ZERO);
     assert!(link.depth.goal_us() <= calm + 10_500);
+    link.watches[0].print("policy, a packet");
+    link.watches[1].print("policy, a pull of 10 ms");
+}
+
+/// Says what the actuators cost on 10 ms, and on one period that is taken out.
+pub(crate) fn print_costs() {
+    let mut sound = [0_i16; LOOK_AHEAD_SAMPLES];
+    // A sawtooth of 125 Hz.
+    (0..).zip(&mut sound).for_each(|(n, value): (i32, _)| *value = (n % 384 * 60 - 11_520) as i16);
+    let mut out = [0; 480];
+    for (what, ppb) in [("resampler, 10 ms at rest", 0), ("resampler, 10 ms at 300 ppm", 300_000)] {
+        let (mut watch, mut resampler) = (Stopwatch::default(), Resampler::new(Channels::Mono));
+        resampler.set_ratio_ppb(ppb);
+        for _ in 0..100 {
+            watch.time(|| resampler.process(black_box(&sound), black_box(&mut out)));
+        }
+        watch.print(what);
+    }
+    let (mut remove, mut hear) = (Stopwatch::default(), Stopwatch::default());
+    let mut stretch = Stretch::new(Channels::Mono);
+    for _ in 0..100 {
+        hear.time(|| stretch.hear(black_box(&sound[..480])));
+        let mut work = sound;
+        let done = remove.time(|| stretch.remove(black_box(&mut work), 720, Urgency::Calm));
+        assert_eq!(done.map(|done| done.samples), Some(384));
+    }
+    let state = [size_of::<Depth>(), size_of::<Resampler>(), size_of::<Stretch>()];
+    defmt::println!("figure state: depth, resampler, stretch {} bytes", state);
+    hear.print("stretch, 10 ms heard");
+    remove.print("stretch, a period removed");
 }
 
 pub(crate) fn every_one_of_the_six_numbers_moves() {

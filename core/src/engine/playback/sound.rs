@@ -111,10 +111,12 @@ impl<D: Decode, P: Payload> Playback<D, P> {
                 let gap = usize::try_from(gap).unwrap_or(usize::MAX);
                 if self.pausing {
                     self.pass_silence(gap.min(missing));
-                } else if rebuilds && gap <= extent.samples as usize && gap.is_multiple_of(PIECE_SAMPLES) {
-                    self.rebuild(gap);
+                } else if rebuilds && gap <= extent.samples as usize {
+                    self.rebuild(gap, extent.samples as usize);
                 } else {
-                    self.bridge(gap.min(missing));
+                    // Up to where what can be rebuilt begins.
+                    let before = if rebuilds { gap.saturating_sub(extent.samples as usize) } else { gap };
+                    self.bridge(before.min(missing));
                 }
             } else {
                 self.sample_latency(now, queued);
@@ -189,10 +191,11 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         }
     }
 
-    /// The packet before the front one is lost, and the front one holds enough to rebuild it.
-    fn rebuild(&mut self, gap: usize) {
+    /// The packet before the front one is lost, and the front one holds enough to rebuild it. All its `samples` are
+    /// made even if only the last ones, `gap`, are needed: asked for less than a packet, a codec makes it up.
+    fn rebuild(&mut self, gap: usize, samples: usize) {
         let (decoder, store) = (&mut self.decoder, &self.store);
-        let made = self.fifo.push(gap, 0, |room| {
+        let made = self.fifo.push(samples, samples.saturating_sub(gap), |room| {
             let rebuilt = store
                 .front()
                 .map(|front| front.payload.with_bytes(|bytes| decoder.decode(Input::RecoverFrom(bytes), room)));

@@ -15,7 +15,13 @@ const LEVEL: i16 = 50;
 /// What a period holds before it is served.
 const UNTOUCHED: i16 = i16::MIN;
 
-/// Decodes a packet to [`LEVEL`] times its first byte, over and over; refuses byte 255.
+/// What is rebuilt: the first half of a packet, and the second one.
+const REBUILT: [i16; 2] = [14_000, 15_000];
+/// A packet of SILK, 20 ms, that holds redundancy.
+const REDUNDANT: &[u8] = &[9 << 3, 1 << 6, 0, 0];
+
+/// Decodes a packet to [`LEVEL`] times its first byte, over and over; refuses byte 255. As with libopus, less than a
+/// packet is not rebuilt but made up.
 struct Toy;
 
 impl Decode for Toy {
@@ -25,6 +31,12 @@ impl Decode for Toy {
             Input::Packet(bytes) => {
                 pcm.fill(i16::from(bytes[0]) * LEVEL);
                 Ok(pcm.len())
+            }
+            Input::RecoverFrom(_) if pcm.len() == FRAME as usize => {
+                let (first, second) = pcm.split_at_mut(FRAME as usize / 2);
+                first.fill(REBUILT[0]);
+                second.fill(REBUILT[1]);
+                Ok(FRAME as usize)
             }
             Input::RecoverFrom(_) | Input::Conceal => {
                 pcm.fill(MADE_UP);
@@ -55,18 +67,33 @@ impl World {
         Self { engine: Playback::new(Toy, Channels::Mono), now: Instant::from_micros(1_000_000), heard: Vec::new() }
     }
 
+    /// One that never stretches time, whatever comes early.
+    fn frozen() -> Self {
+        let engine = Playback::new(Toy, Channels::Mono).with_profile(Playout::Frozen);
+        Self { engine, ..Self::new() }
+    }
+
     /// Packet `n` of 20 ms arrives; it sounds like `n`.
     fn arrive(&mut self, n: u64) -> Result<(), Refused> {
         self.arrive_as(n, (n % 250) as u8)
     }
 
     fn arrive_as(&mut self, n: u64, sound: u8) -> Result<(), Refused> {
+        self.arrive_with(n, &BYTES[usize::from(sound)])
+    }
+
+    fn arrive_with(&mut self, n: u64, payload: &'static [u8]) -> Result<(), Refused> {
         self.engine.accept(Arrival {
             extent: Extent { media: MediaTime(n * u64::from(FRAME)), samples: FRAME },
             arrived: self.now,
             captured: Some(self.now.minus(Span::from_millis(21))),
-            payload: &BYTES[usize::from(sound)],
+            payload,
         })
+    }
+
+    /// How many samples have a value that is nothing a packet sounds like.
+    fn near(&self, value: i16) -> usize {
+        self.heard.iter().filter(|v| v.abs_diff(value) < 100).count()
     }
 
     /// The device is served for `ms` milliseconds.
@@ -166,6 +193,59 @@ fn a_lost_packet_is_made_up_for_and_the_delay_stays_what_it_was() {
     assert!((840..=960).contains(&world.made_up()), "{}", world.made_up());
     assert!(world.is_whole(11));
     assert!(report.target < Span::from_millis(5), "loss is not lateness: {:?}", report.target);
+}
+
+#[test]
+fn a_lost_packet_is_rebuilt_from_the_one_behind_it() {
+    let mut world = World::frozen();
+    world.stream(1..10);
+    world.arrive_with(11, REDUNDANT).unwrap();
+    world.play(38);
+    let report = *world.engine.report();
+    assert_eq!(report.recovered_samples, 960);
+    assert_eq!((report.concealed_samples, report.held_samples, world.made_up()), (0, 0, 0));
+    assert_eq!(report.metrics.frames_dropped, 1);
+    for half in REBUILT {
+        assert!((440..=500).contains(&world.near(half)), "{} samples near {half}", world.near(half));
+    }
+    assert!(world.is_whole(9));
+}
+
+#[test]
+fn of_two_lost_packets_the_second_is_rebuilt() {
+    let mut world = World::frozen();
+    world.stream(1..10);
+    world.arrive_with(12, REDUNDANT).unwrap();
+    world.play(58);
+    let report = *world.engine.report();
+    assert_eq!((report.recovered_samples, report.concealed_samples + report.held_samples), (960, 960));
+    assert!(REBUILT.iter().all(|half| world.near(*half) > 440));
+}
+
+#[test]
+fn after_a_wait_in_vain_the_end_of_the_lost_packet_is_rebuilt() {
+    let mut world = World::new();
+    world.stream(1..10);
+    world.play(13);
+    world.arrive_with(11, REDUNDANT).unwrap();
+    world.play(27);
+    world.stream(12..30);
+    let report = *world.engine.report();
+    let (made_up, rebuilt) = (report.concealed_samples + report.held_samples, report.recovered_samples);
+    assert_eq!(made_up + rebuilt, 960);
+    assert!((360..=600).contains(&rebuilt), "{rebuilt} samples");
+    let [first, second] = REBUILT.map(|half| world.near(half) as u64);
+    assert!(second > 300 && first + second <= rebuilt, "{first} of the first half, {second} of the second one");
+}
+
+#[test]
+fn without_redundancy_nothing_is_rebuilt() {
+    let mut world = World::new();
+    world.stream(1..10);
+    world.arrive(11).unwrap();
+    world.play(40);
+    let report = world.engine.report();
+    assert_eq!((report.recovered_samples, report.concealed_samples), (0, 960));
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn stream(channels: usize) -> Stream {
     stream
 }
 
-fn decode<const CHANNELS: usize>(times: u64) -> Duration {
+pub(super) fn decode<const CHANNELS: usize>(times: u64) -> Duration {
     let mut encoder = OpusEncoder::new(&stream(CHANNELS)).expect("libopus");
     let mut decoder = OpusDecoder::new(layout(CHANNELS)).expect("libopus");
     let packets: Vec<Vec<u8>> = voice(960 * 50, CHANNELS)
@@ -86,7 +86,7 @@ fn decode<const CHANNELS: usize>(times: u64) -> Duration {
     })
 }
 
-fn resample<const CHANNELS: usize, const PPB: i32>(times: u64) -> Duration {
+pub(super) fn resample<const CHANNELS: usize, const PPB: i32>(times: u64) -> Duration {
     let input = voice(PULL + 8, CHANNELS);
     let mut resampler = Resampler::new(layout(CHANNELS));
     resampler.set_ratio_ppb(PPB);
@@ -98,7 +98,7 @@ fn resample<const CHANNELS: usize, const PPB: i32>(times: u64) -> Duration {
     took
 }
 
-fn remove<const CHANNELS: usize>(times: u64) -> Duration {
+pub(super) fn remove<const CHANNELS: usize>(times: u64) -> Duration {
     let sound = voice(LOOK_AHEAD_SAMPLES, CHANNELS);
     let stretch = Stretch::new(layout(CHANNELS));
     let mut work = sound.clone();
@@ -109,7 +109,7 @@ fn remove<const CHANNELS: usize>(times: u64) -> Duration {
     })
 }
 
-fn insert<const CHANNELS: usize>(times: u64) -> Duration {
+pub(super) fn insert<const CHANNELS: usize>(times: u64) -> Duration {
     let sound = voice(LOOK_AHEAD_SAMPLES, CHANNELS);
     let stretch = Stretch::new(layout(CHANNELS));
     let mut room = vec![0; 3 * sound.len()];
@@ -128,7 +128,7 @@ fn refuse<const CHANNELS: usize>(times: u64) -> Duration {
     alone(times, || assert_eq!(stretch.remove(black_box(&mut sound), 720, Urgency::Calm), None))
 }
 
-fn hear<const CHANNELS: usize>(times: u64) -> Duration {
+pub(super) fn hear<const CHANNELS: usize>(times: u64) -> Duration {
     let sound = voice(PULL, CHANNELS);
     let mut stretch = Stretch::new(layout(CHANNELS));
     let took = alone(times, || stretch.hear(black_box(&sound)));

@@ -6,6 +6,7 @@
 mod actuators;
 mod frame;
 mod latest;
+mod playout;
 mod pool;
 mod ring;
 mod wire;
@@ -50,7 +51,8 @@ pub(crate) struct Group {
 
 /// All of them.
 pub(crate) fn groups() -> Vec<Group> {
-    [pool::GROUPS, ring::GROUPS, frame::GROUPS, latest::GROUPS, wire::GROUPS, actuators::GROUPS].concat()
+    [pool::GROUPS, ring::GROUPS, frame::GROUPS, latest::GROUPS, wire::GROUPS, actuators::GROUPS, playout::GROUPS]
+        .concat()
 }
 
 /// How many threads do a job at once.
