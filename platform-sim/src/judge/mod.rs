@@ -7,6 +7,7 @@ pub mod ear;
 pub mod ledger;
 pub mod privacy;
 
+use crate::world::DAWN;
 use serde::{Deserialize, Serialize};
 use soundpost_core::time::Instant;
 use std::cell::RefCell;
@@ -36,7 +37,8 @@ pub struct Court(Rc<RefCell<Vec<Verdict>>>);
 impl Court {
     /// Something is wrong.
     pub fn accuse(&self, judge: &'static str, at: Instant, words: String) {
-        self.0.borrow_mut().push(Verdict { judge: judge.to_owned(), at_us: at.as_micros(), words });
+        let at_us = at.since(DAWN).as_micros();
+        self.0.borrow_mut().push(Verdict { judge: judge.to_owned(), at_us, words });
     }
 
     /// Whether nothing is.

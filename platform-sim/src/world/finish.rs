@@ -58,7 +58,8 @@ impl World<'_, '_, '_> {
         let playback = self.scenario.talker.is_some().then(|| direction(self.playback, counted[1], links[1]));
         let mut expectations = Vec::new();
         for (name, way) in [("capture", &capture), ("playback", &playback)] {
-            if let Some(way) = way {
+            // An ear that hears real sound knows nothing that could be held against a wish.
+            if let Some(way) = way.as_ref().filter(|_| self.ground.codec == super::Codec::Marker) {
                 expectations.extend(judge_expectations(&expect, name, way));
             }
         }

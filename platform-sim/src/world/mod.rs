@@ -166,7 +166,7 @@ struct World<'a, 'r, 'p> {
 const AT_ONCE_MAX: u32 = 100_000;
 
 /// The world begins a second after the clock does: earlier moments must be sayable.
-const DAWN: Instant = Instant::from_micros(1_000_000);
+pub(crate) const DAWN: Instant = Instant::from_micros(1_000_000);
 
 impl<'r, 'p> World<'_, 'r, 'p> {
     fn run(&mut self) {
