@@ -78,6 +78,9 @@ impl Resampler {
     }
 
     fn run<const CHANNELS: usize>(&mut self, input: &[i16], out: &mut [i16]) -> usize {
+        if self.step == 0 && self.phase == 0 {
+            return self.hand_through(input.as_chunks::<CHANNELS>().0, out.as_chunks_mut().0);
+        }
         let mut input = input.as_chunks::<CHANNELS>().0.iter();
         let before = input.len();
         for frame in out.as_chunks_mut::<CHANNELS>().0 {
@@ -87,6 +90,29 @@ impl Resampler {
             self.interpolate(frame);
         }
         before.wrapping_sub(input.len())
+    }
+
+    /// What the loop of `run` comes to at rest: what was heard last comes first, then the input.
+    fn hand_through<const CHANNELS: usize>(&mut self, input: &[[i16; CHANNELS]], out: &mut [[i16; CHANNELS]]) -> usize {
+        let made = out.len();
+        let mut late = [[0; CHANNELS]; DELAY_SAMPLES];
+        for (channel, line) in self.lines.iter().enumerate().take(CHANNELS) {
+            let newest = line.get(self.oldest.wrapping_add(TAPS - DELAY_SAMPLES)..).unwrap_or(&[]);
+            for (frame, value) in late.iter_mut().zip(newest) {
+                if let Some(place) = frame.get_mut(channel) {
+                    *place = *value;
+                }
+            }
+        }
+        out.iter_mut().zip(&late).for_each(|(to, from)| *to = *from);
+        let rest = out.get_mut(DELAY_SAMPLES..).unwrap_or(&mut []);
+        rest.iter_mut().zip(input).for_each(|(to, from)| *to = *from);
+        rest.get_mut(input.len()..).unwrap_or(&mut []).fill([0; CHANNELS]);
+        // Only the newest are remembered.
+        for n in made.saturating_sub(TAPS)..made {
+            self.push(input.get(n).unwrap_or(&[0; CHANNELS]));
+        }
+        input.len().min(made)
     }
 
     /// Moves to the next output sample; returns how many input samples that takes: none, one or two.
