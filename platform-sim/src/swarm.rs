@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// What was mended has so long to come back; now and then so long that everything must be forgotten, too.
 const CALM: Span = Span::from_millis(13_000);
-const LONG_CALM: Span = Span::from_millis(62_000);
+const LONG_CALM: Span = Span::from_millis(125_000);
 
 /// The world of a seed.
 #[must_use]

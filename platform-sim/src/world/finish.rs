@@ -17,7 +17,7 @@ const CALM_MADE_UP_PERCENT: f64 = 1.5;
 /// Where sounds are laid over each other an ear may be wrong by so many samples.
 const REPEATED_SLACK: u64 = 2_000;
 /// So long after that a good part is forgotten: that much is left of what was aimed at, or what costs next to nothing.
-const FORGOTTEN: Span = Span::from_millis(60_000);
+const FORGOTTEN: Span = Span::from_millis(120_000);
 const AIM_SHRINKS: f64 = 0.8;
 const AIM_FREE_MS: f64 = 60.0;
 /// What has run for less is not as good as new yet.
