@@ -3,7 +3,8 @@
 
 use soundpost_core::config::{Playout, Terms};
 use soundpost_core::time::Span;
-use soundpost_sim::playout::{Options, Outcome, Trace, run};
+use soundpost_sim::playout::{Options, Outcome, run};
+use soundpost_sim::trace::Trace;
 use std::path::Path;
 
 /// More than any delay.

@@ -1,7 +1,8 @@
 //! Playout on traces, short: what `cargo xtask bench playout` shows in full is guarded here.
 
 use soundpost_core::config::Playout;
-use soundpost_sim::playout::{Options, Outcome, Trace, run};
+use soundpost_sim::playout::{Options, Outcome, run};
+use soundpost_sim::trace::Trace;
 use std::path::Path;
 
 /// Traces, and the most that J5 may be on their first two minutes, in ms.

@@ -44,6 +44,16 @@ fn a_bad_scenario_is_refused_by_file_line_key_and_what_is_allowed() {
 }
 
 #[test]
+fn a_trace_that_no_link_can_replay_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("early.csv");
+    std::fs::write(&path, "# P=20\n0,9000,5000,1\n1,29000,30000,1\n").expect("a file");
+    let link = Link { trace: Some(path), ..Link::default() };
+    let said = world::run(&lan(link), 1, Options::default()).expect_err("it must be refused");
+    assert!(said.contains("early.csv") && said.contains("seq 0") && said.contains("before send_us"), "{said}");
+}
+
+#[test]
 fn what_comes_with_the_program_is_valid_and_is_described() {
     assert!(SHIPPED.len() >= 12);
     for (name, text) in SHIPPED {

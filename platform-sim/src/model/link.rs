@@ -160,7 +160,12 @@ impl Link {
     /// The least that a packet takes.
     #[must_use]
     pub fn least(&self) -> Span {
-        self.options.delay.plus(self.options.trace.as_ref().map_or(Span::ZERO, |trace| trace.least_delay()))
+        self.options.delay.plus(
+            self.options
+                .trace
+                .as_ref()
+                .map_or(Span::ZERO, |trace| Span::from_micros(u64::try_from(trace.base_us()).unwrap_or(0))),
+        )
     }
 
     /// Nothing arrives before `until`.

@@ -6,11 +6,10 @@
 
 mod run;
 mod sound;
-mod trace;
 
 pub use run::{Options, Outcome, Point, run};
-pub use trace::{Packet, Trace, TraceError};
 
+use crate::trace::{Trace, TraceError};
 use soundpost_core::config::Playout;
 use std::fmt;
 use std::io::{self, Write};

@@ -1,7 +1,7 @@
 //! Plays a trace with the real engine, pull by pull, and judges what the device got.
 
-use super::Trace;
 use super::sound::{Decoder, Marked, Sound};
+use crate::trace::Trace;
 use serde::Serialize;
 use soundpost_core::codec::Extent;
 use soundpost_core::config::{Channels, Playout, Terms};

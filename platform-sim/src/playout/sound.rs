@@ -3,7 +3,7 @@
 //! While somebody talks it is something like speech: a voice of changing pitch, a hiss now and then. In between there is
 //! soft noise, as in any room. Both come from tables, so that ten minutes take a second.
 
-use super::Trace;
+use crate::trace::Trace;
 use soundpost_core::codec::{CodecError, Decode, Input, Payload};
 use std::f64::consts::TAU;
 use std::rc::Rc;

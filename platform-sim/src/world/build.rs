@@ -23,6 +23,7 @@ use soundpost_core::config::{Channels, Content, Direction, Stream, TIMING};
 use soundpost_core::time::{Instant, Span};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::path::Path;
 use std::rc::Rc;
 
 /// The cards of those who are not the device have periods of 10 ms, as most have.
@@ -52,7 +53,7 @@ fn card(card: Card, period: u32, periods: u32) -> CardOptions {
 
 pub(super) fn link(link: &scenario::Link) -> Result<LinkOptions, String> {
     let spells = |spell: scenario::Spell| Spells { every: spell.every.0, lasts: spell.lasts.0 };
-    let trace = link.trace.as_deref().map(Trace::read).transpose().map_err(|error| error.to_string())?;
+    let trace = link.trace.as_deref().map(replay).transpose()?;
     let patience = if link.queue.0 == Span::ZERO { Span::from_millis(200) } else { link.queue.0 };
     Ok(LinkOptions {
         delay: link.delay.0,
@@ -66,6 +67,18 @@ pub(super) fn link(link: &scenario::Link) -> Result<LinkOptions, String> {
         bottleneck: link.bandwidth.map(|kbps| ((kbps.0 * 1000.0) as u64, patience)),
         trace: trace.map(Rc::new),
     })
+}
+
+/// A trace that a link can replay.
+fn replay(path: &Path) -> Result<Trace, String> {
+    let trace = Trace::read(path).map_err(|error| error.to_string())?;
+    let early = trace.packets.iter().find(|packet| packet.arrival_us.is_some_and(|arrived| arrived < packet.send_us));
+    match early {
+        Some(packet) => {
+            Err(format!("{}: seq {}: arr_us is before send_us; a link cannot do that", path.display(), packet.seq))
+        }
+        None => Ok(trace),
+    }
 }
 
 /// What is common to both directions while they are built.
