@@ -314,9 +314,8 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     fn accept(&mut self, inbound: Inbound<'p, N>) {
         let (header, samples) = inbound.frame.with(|frame| (frame.header, opus_samples(frame.payload())));
         let captured = (header.captured != Instant::ZERO).then_some(header.captured);
-        // Unless it comes twice, or was overtaken.
-        if header.flags.has(Flags::START) && !self.engine.is_past(captured) {
-            self.engine.restart();
+        if header.flags.has(Flags::START) {
+            self.engine.begin(captured);
         }
         let arrival = Arrival {
             extent: Extent { media: header.media, samples: samples.unwrap_or(0) },

@@ -89,6 +89,8 @@ pub struct Playback<D, P> {
     behind: u8,
     /// When the newest sample that arrived was captured, if its sender says.
     newest: Option<Instant>,
+    /// When the first sample of the stream was captured, if its sender says.
+    began: Option<Instant>,
     report: PlaybackReport,
 }
 
@@ -113,6 +115,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             fade_in: false,
             behind: 0,
             newest: None,
+            began: None,
             report: PlaybackReport::default(),
         }
     }
@@ -155,7 +158,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     }
 
     /// Forgets the stream: another one begins.
-    pub fn restart(&mut self) {
+    fn restart(&mut self) {
         self.store.clear();
         self.depth.restart();
         self.stop();

@@ -8,6 +8,7 @@ use crate::model::source::{MARKERS, marker};
 use serde::{Deserialize, Serialize};
 use soundpost_core::time::{Instant, Span};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 /// Values may be off by so much and still be that sample: a resampler lays them between two.
@@ -15,18 +16,25 @@ const NEAR: u16 = 6;
 /// So many samples in a row, off by next to nothing, settle which ones they are: sounds that are laid over each other
 /// look like others for shorter.
 const SURE: usize = 32;
+/// To be sure of old ones it takes more: where two ramps fade into each other at one level, their sum bends, and for
+/// some forty samples it rises as samples do.
+const SURE_OF_OLD: usize = 96;
 const NEXT_TO_NOTHING: u16 = 2;
-/// Packets are decoded in order, give or take so many samples.
-const ASIDE: u64 = 2_880;
 /// So many zeros in a row are no silence yet.
 const CROSSING: usize = 8;
 /// So close to where numbers begin anew a resampler rings: no ear hears that, for no sound does this.
 const RINGING: u64 = 40;
-/// The longest piece that may be heard twice on purpose, 30 ms and a little: stretching inserts one period of a voice,
-/// and may do so twice before anything else is heard.
-const REPEAT_MAX: u64 = 2 * 720 + 96;
 /// Less than that is how a resampler lays samples between samples.
 const BETWEEN: u64 = 64;
+/// What is put in may wait so long before it is heard, in samples.
+const WAITING: u64 = 4_800;
+/// What is as near as that is found again easily: a stretched voice.
+const OF_LATE: u64 = 1_440;
+/// The first samples of a piece may be faded so far that they are not known again.
+const FADE_MAX: u64 = 240;
+/// So many runs are remembered: one for each period, and for each piece in it, of more than a tenth of a second.
+const RUNS: usize = 256;
+
 /// What has been heard so far, in samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heard {
@@ -44,6 +52,25 @@ pub struct Heard {
     pub repeated: u64,
     /// Jumps ahead and back.
     pub jumps: u64,
+}
+
+/// Samples in a row that were heard.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    /// The number of the first.
+    first: u64,
+    /// How much had been heard before it, of whatever kind.
+    place: u64,
+}
+
+/// Something that was heard before.
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    found: u64,
+    place: u64,
+    /// How much was heard since.
+    ago: u64,
+    at: Instant,
 }
 
 /// How old sound is when it is heard.
@@ -95,6 +122,14 @@ pub struct Ear {
     expected: Option<u64>,
     /// Number of the sample after the last one that was heard for certain.
     certain: u64,
+    /// How much was heard, of whatever kind.
+    place: u64,
+    /// What was heard of late, the latest at the end.
+    runs: VecDeque<Run>,
+    /// Where it was, and how much the player had put in by then.
+    inserted: VecDeque<(u64, u64)>,
+    /// What was heard again since that was known.
+    suspects: Vec<Suspect>,
     /// The newest sample when what was decoded last was made.
     decoded: Number,
     /// A new stream began: what it plays may have been heard before.
@@ -119,6 +154,10 @@ impl Ear {
             who,
             expected: None,
             certain: 0,
+            place: 0,
+            runs: VecDeque::with_capacity(RUNS),
+            inserted: VecDeque::with_capacity(RUNS),
+            suspects: Vec::new(),
             decoded: Number::default(),
             pardoned: true,
             heard: Heard::default(),
@@ -195,7 +234,32 @@ impl Ear {
         self.age = None;
         let mut from = 0;
         while let Some(rest) = pcm.get(from..).filter(|rest| !rest.is_empty()) {
-            from += self.take(rest, at.plus(Span::from_samples(from as u64)));
+            let taken = self.take(rest, at.plus(Span::from_samples(from as u64)));
+            self.place += taken as u64;
+            from += taken;
+        }
+    }
+
+    /// The player says that it has put in so many samples so far: that much, and no more, may be heard again.
+    pub fn judge(&mut self, inserted: u64) {
+        let known = self.inserted.back().map_or(0, |(_, known)| *known);
+        if inserted < known {
+            self.inserted.clear();
+        }
+        if inserted != known {
+            remember(&mut self.inserted, (self.place, inserted));
+        }
+        for Suspect { found, place, ago, at } in std::mem::take(&mut self.suspects) {
+            let since = place.saturating_sub(ago + WAITING);
+            let before = self.inserted.iter().rev().find(|(place, _)| *place < since);
+            let allowed = inserted - before.map_or(0, |(_, inserted)| *inserted);
+            if ago > allowed + BETWEEN + FADE_MAX {
+                let words = format!(
+                    "{}: sample {found} again, {ago} samples after it was heard; {allowed} were put in on purpose",
+                    self.who
+                );
+                self.court.accuse("order", at, words);
+            }
         }
     }
 
@@ -231,6 +295,7 @@ impl Ear {
     }
 
     fn follow(&mut self, rest: &[i16], next: u64, run: usize, at: Instant) {
+        remember(&mut self.runs, Run { first: next, place: self.place });
         self.heard.real += run as u64;
         if self.age.is_none() {
             let captured = self.mic.borrow().captured(next);
@@ -249,24 +314,41 @@ impl Ear {
     /// those that fit it is the newest that can have been in what was decoded of late.
     fn locate(&self, rest: &[i16]) -> Option<u64> {
         let value = u64::try_from(rest[0]).ok()?.checked_sub(1)?;
-        // A packet that comes next to it may have been decoded before.
-        let newest = self.decoded.get() + ASIDE;
+        let newest = self.decoded.get();
         let found = newest.checked_sub((newest % MARKERS + MARKERS - value) % MARKERS)?;
-        rest.get(..SURE).filter(|head| follows(head, found, NEXT_TO_NOTHING) == SURE).map(|_| found)
+        let sure = if found + OF_LATE < self.certain { SURE_OF_OLD } else { SURE };
+        rest.get(..sure).filter(|head| follows(head, found, NEXT_TO_NOTHING) == sure).map(|_| found)
     }
 
     fn jump(&mut self, found: u64, at: Instant) {
         let pardoned = std::mem::take(&mut self.pardoned);
-        let Some(next) = self.expected.replace(found) else { return };
+        let known = self.expected.replace(found);
+        let ago = self.ago(found);
+        let Some(next) = known else { return };
         self.heard.skipped += found.saturating_sub(next);
         let back = self.certain.saturating_sub(found);
-        self.heard.repeated += if back > BETWEEN { back } else { 0 };
-        if back > REPEAT_MAX && !pardoned {
-            let words = format!("{}: sample {found} again, {back} samples after it was heard", self.who);
-            self.court.accuse("order", at, words);
+        if back > BETWEEN {
+            self.heard.repeated += ago.min(back);
+            if ago > BETWEEN && !pardoned {
+                self.suspects.push(Suspect { found, place: self.place, ago, at });
+            }
         }
         self.heard.jumps += u64::from(found != next);
     }
+
+    /// How much was heard since this sample was, or should have been. Numbers alone do not tell: what is put in once
+    /// more may lie on both sides of a gap that was passed over.
+    fn ago(&self, found: u64) -> u64 {
+        let run = self.runs.iter().rev().find(|run| run.first <= found + FADE_MAX);
+        run.map_or(self.place, |run| (self.place + run.first).saturating_sub(run.place + found))
+    }
+}
+
+fn remember<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == RUNS {
+        list.pop_front();
+    }
+    list.push_back(item);
 }
 
 /// How many of `values` are the samples from number `next` on, nearly.
@@ -346,14 +428,19 @@ mod tests {
     }
 
     #[test]
-    fn a_period_of_a_voice_may_be_repeated_and_a_long_packet_may_not() {
+    fn what_was_put_in_on_purpose_may_be_heard_again_and_nothing_else() {
         let (mut ear, court, now) = ear();
         ear.hear(&samples(40_000..41_000), now);
+        ear.judge(0);
         ear.hear(&samples(40_600..41_000), now);
+        ear.judge(400);
+        assert!(court.is_content());
+        ear.hear(&samples(40_600..41_000), now);
+        ear.judge(800);
         assert!(court.is_content());
         ear.hear(&samples(39_080..39_500), now);
+        ear.judge(800);
         assert_eq!(court.verdicts()[0].judge, "order");
-        assert_eq!(ear.heard().repeated, 400 + 1_920);
     }
 
     #[test]

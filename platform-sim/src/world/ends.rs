@@ -326,6 +326,7 @@ impl<'r, 'p> Receiver<'r, 'p> {
         self.turns += 1;
         let turned = crate::audit::audio_path(|| life.rig.turn());
         self.lost = turned.is_err();
+        self.card.borrow_mut().ear().judge(life.reports.read().inserted_samples);
         turned
     }
 

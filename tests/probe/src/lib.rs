@@ -106,7 +106,7 @@ fn entry_playback_render(engine: &mut Playback<Codec, Packet>, now: Instant, que
 
 #[unsafe(no_mangle)]
 fn entry_playback_restart(engine: &mut Playback<Codec, Packet>) {
-    engine.restart();
+    engine.begin(None);
     engine.on_xrun();
 }
 

@@ -13,10 +13,25 @@ const OVERTAKEN_MAX: Span = Span::from_millis(10_000);
 impl<D: Decode, P: Payload> Playback<D, P> {
     /// Whether what was captured then is older than what arrived before: it comes twice, or it was overtaken. What begins
     /// anew is captured later, and what comes from elsewhere has another clock.
-    #[must_use]
-    pub fn is_past(&self, captured: Option<Instant>) -> bool {
+    fn is_past(&self, captured: Option<Instant>) -> bool {
         let age = self.newest.zip(captured).map(|(newest, captured)| (captured <= newest, newest.since(captured)));
         age.is_some_and(|(is_past, age)| is_past && age < OVERTAKEN_MAX)
+    }
+
+    /// Whether what was captured then belongs to the stream before this one: its last packets took longer than the first
+    /// ones of this. Stream time has begun anew in between, so they would be played at any place.
+    fn is_of_another(&self, captured: Option<Instant>) -> bool {
+        let before = self.began.zip(captured).map(|(began, captured)| began.since(captured));
+        before.is_some_and(|before| before > Span::ZERO && before < OVERTAKEN_MAX)
+    }
+
+    /// A stream begins with what was captured then, its sender says. Nothing happens if that comes twice, or was
+    /// overtaken.
+    pub fn begin(&mut self, captured: Option<Instant>) {
+        if !self.is_past(captured) {
+            self.restart();
+            self.began = captured;
+        }
     }
 
     /// Takes a packet that arrived.
@@ -32,6 +47,9 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             self.report.metrics.record_dropped(1);
             return Err(Refused::Length);
         }
+        if self.is_of_another(arrival.captured) {
+            return Err(self.too_late());
+        }
         let is_over = self.state == State::Playing && extent.end() <= self.next;
         let is_past = self.is_past(arrival.captured);
         self.newest = self.newest.max(arrival.captured);
@@ -44,9 +62,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         }
         self.depth.arrived(arrived, extent.media, extent.samples);
         if self.state == State::Playing && is_over {
-            self.report.late = self.report.late.wrapping_add(1);
-            self.report.metrics.record_dropped(1);
-            return Err(Refused::Late);
+            return Err(self.too_late());
         }
         match self.store.insert(arrival) {
             Stored::Duplicate => {
@@ -64,5 +80,10 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         self.depth.limit(Span::from_samples(room.saturating_mul(3)));
         self.report.metrics.record_frame(arrived, bytes);
         Ok(())
+    }
+    fn too_late(&mut self) -> Refused {
+        self.report.late = self.report.late.wrapping_add(1);
+        self.report.metrics.record_dropped(1);
+        Refused::Late
     }
 }

@@ -324,6 +324,33 @@ fn a_sender_that_stops_ends_in_silence_and_a_new_start_is_heard_at_once() {
 }
 
 #[test]
+fn packets_of_the_stream_before_that_come_after_a_new_one_began_are_not_heard() {
+    let mut world = World::new();
+    world.now = Instant::from_micros(100_000_000);
+    world.stream(0..50);
+    // The sender begins anew; stream time does, too.
+    let began = world.now;
+    world.engine.begin(Some(began));
+    let packet = |captured, arrived, n: u64, sound: u8| Arrival {
+        extent: Extent { media: MediaTime(n * u64::from(FRAME)), samples: FRAME },
+        arrived,
+        captured: Some(captured),
+        payload: &BYTES[usize::from(sound)] as &'static [u8],
+    };
+    for n in 0..50 {
+        let captured = began.plus(Span::from_millis(20 * n));
+        world.engine.accept(packet(captured, world.now, n, 100)).unwrap();
+        let straggler = packet(began.minus(Span::from_millis(20 * (n + 1))), world.now, n + 2, 200);
+        assert_eq!(world.engine.accept(straggler), Err(Refused::Late));
+        world.play(20);
+    }
+    assert_eq!(world.near(200 * LEVEL), 0);
+    assert_eq!(world.engine.report().late, 50);
+    // Who has another clock is heard.
+    assert!(world.engine.accept(packet(Instant::from_micros(1), world.now, 51, 1)).is_ok());
+}
+
+#[test]
 fn stream_time_that_jumps_is_followed() {
     let mut world = World::new();
     world.stream(100..110);
