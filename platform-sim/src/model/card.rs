@@ -246,8 +246,9 @@ impl Mic {
             return Err(error);
         }
         let ready = shown.saturating_sub(self.next);
-        let most = into.len().min(self.wanted as usize);
-        let samples = usize::try_from(ready).unwrap_or(usize::MAX).min(most);
+        // Its clock may have slowed down since it said when: whoever comes a moment early waits on. Less than a period
+        // would leave every packet after it to wait for the next one.
+        let samples = if ready < u64::from(self.wanted) { 0 } else { into.len().min(self.wanted as usize) };
         let into = &mut into[..samples];
         self.source.fill(self.next, into);
         self.next += samples as u64;
