@@ -154,10 +154,7 @@ impl Report {
     pub fn parse(payload: &[u8]) -> Result<Self, WireError> {
         let fields = payload.first_chunk::<16>().ok_or(WireError::Incomplete { needed: 16 })?;
         let [e0, e1, e2, e3, r0, r1, r2, r3, ..] = *fields;
-        Ok(Self {
-            expected: u32::from_le_bytes([e0, e1, e2, e3]),
-            received: u32::from_le_bytes([r0, r1, r2, r3]),
-        })
+        Ok(Self { expected: u32::from_le_bytes([e0, e1, e2, e3]), received: u32::from_le_bytes([r0, r1, r2, r3]) })
     }
 
     /// The payload.
@@ -262,7 +259,9 @@ mod tests {
         assert_eq!(Hello::parse(&[9, 0, 0, 0]), Err(WireError::Field("role", 9)));
         assert_eq!(Hello::parse(&[1, 2, 0, 0]), Err(WireError::Field("hello flags", 2)));
         assert_eq!(Hello::parse(&[1, 0, 0, 0, 0xff]), Err(WireError::Text("name")));
-        assert!(Hello { role: Role::Talker, takeover: false, redundancy: false, name: "abcde" }.emit(&mut [0; 8]).is_err());
+        assert!(
+            Hello { role: Role::Talker, takeover: false, redundancy: false, name: "abcde" }.emit(&mut [0; 8]).is_err()
+        );
     }
 
     #[test]
