@@ -8,7 +8,7 @@
 //! Loss is what did not come over the network, by sequence numbers as in RFC 3550 appendix A.3. What came too late to
 //! be played is none: against that delay helps, which [`adapt`](crate::adapt) decides about.
 
-use crate::config::{Application, Stream};
+use crate::config::{Application, FrameLen, Rate, Stream};
 use crate::time::{Instant, Span};
 use crate::wire::Report;
 
@@ -183,22 +183,36 @@ pub fn shared(needs: impl Iterator<Item = u8> + Clone) -> u8 {
     LEVELS.iter().rev().find(agreed).map_or(0, |level| level.percent)
 }
 
-/// Whether the codec's own redundancy exists for this stream: libopus writes it in speech modes alone, and those have
-/// no frames under 10 ms.
-const fn has_speech_modes(stream: &Stream) -> bool {
-    matches!(stream.application, Application::Voip) && stream.frame.samples() >= 480
+/// Whether the codec's own redundancy is worth anything for this stream. libopus writes it in speech modes alone, which
+/// have no frames under 10 ms; longer packets than 20 ms hold several frames as soon as there is a band above SILK's,
+/// and of several only the last could be rebuilt. With less bitrate than this it is written only for much loss and at
+/// the price of the band, or not at all (`decide_fec` in libopus 1.6.1; `tests/tests/redundancy.rs` tries it).
+const fn is_in_band(stream: &Stream) -> bool {
+    let least_bps = match stream.tuning.rate {
+        Rate::Hz8000 => 20_000,
+        Rate::Hz12000 => 23_000,
+        Rate::Hz16000 => 26_000,
+        Rate::Hz24000 => 32_000,
+        Rate::Hz48000 => 35_000,
+    };
+    let more_bps = match stream.frame {
+        FrameLen::Ms10 => 5_000,
+        FrameLen::Ms20 => 0,
+        FrameLen::Ms2_5 | FrameLen::Ms5 | FrameLen::Ms40 | FrameLen::Ms60 => return false,
+    };
+    matches!(stream.application, Application::Voip) && stream.tuning.bitrate.bps() >= least_bps + more_bps
 }
 
 /// The loss that the encoder of `stream` is told to expect when `need` percent are.
 #[must_use]
 pub const fn in_band(stream: &Stream, need: u8) -> u8 {
-    if has_speech_modes(stream) { need } else { 0 }
+    if is_in_band(stream) { need } else { 0 }
 }
 
 /// Whether the packets of `stream` bring copies along when a loss of `need` percent is expected.
 #[must_use]
 pub const fn copies(stream: &Stream, need: u8) -> bool {
-    need > 0 && !has_speech_modes(stream)
+    need > 0 && !is_in_band(stream)
 }
 
 #[cfg(test)]

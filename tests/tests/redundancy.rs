@@ -6,6 +6,7 @@ use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Pl
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::jitter::Arrival;
 use soundpost_core::meter::PlaybackReport;
+use soundpost_core::redundancy::in_band;
 use soundpost_core::time::{Instant, MediaTime};
 use soundpost_linux::opus::{OpusDecoder, OpusEncoder};
 use soundpost_tests::actuators::spoken;
@@ -76,6 +77,31 @@ fn core_sees_redundancy_where_libopus_finds_it() {
         }
     }
     assert!(with > 1_000 && without > 1_000, "{with} with, {without} without");
+}
+
+/// Where core asks for redundancy in-band, libopus writes it, at every level, and without giving up any of the band;
+/// with a little less it would not.
+#[test]
+fn where_redundancy_is_asked_for_in_band_libopus_writes_it() {
+    let sound = &spoken()[..3 * 48_000];
+    for channels in [Channels::Mono, Channels::Stereo] {
+        for (frame, rate) in [FrameLen::Ms10, FrameLen::Ms20].into_iter().flat_map(|f| Rate::ALL.map(|rate| (f, rate)))
+        {
+            let coded = |bits, loss| {
+                let mut stream = stream(channels, frame, bits, loss);
+                stream.tuning.rate = rate;
+                let packets = packets(sound, &stream);
+                let found = packets.iter().filter(|packet| opus_rebuilds(packet)).count();
+                (stream, found * 10 > packets.len() * 7)
+            };
+            let asked = |bits: &u32| in_band(&coded(*bits, 0).0, 5) == 5;
+            let least = (16_000..60_000).step_by(1_000).find(asked).expect("a bitrate at which it is asked for");
+            for loss in [2, 5, 10, 25] {
+                assert!(coded(least, loss).1, "{channels:?} {frame} {} Hz {least} bit/s for {loss} %", rate.hz());
+            }
+            assert!(!coded(least - 5_000, 5).1, "{channels:?} {frame} {} Hz: less than {least} is enough", rate.hz());
+        }
+    }
 }
 
 /// Why the engine asks for all of a lost packet even where it needs only the end.

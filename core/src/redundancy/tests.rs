@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Content, Direction, FrameLen, Quality};
+use crate::config::{Bitrate, Content, Direction, FrameLen, Quality};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -117,13 +117,18 @@ fn a_third_of_the_listeners_decides_and_one_among_three_does_not() {
 }
 
 #[test]
-fn speech_modes_do_it_themselves_and_all_else_gets_copies() {
+fn speech_modes_with_bits_to_spare_do_it_themselves_and_all_else_gets_copies() {
     for quality in Quality::ALL {
         for frame in FrameLen::ALL {
-            let stream = quality.stream(Direction::Capture, Content::Voice).with_frame(frame);
-            let speech = quality == Quality::Low && frame >= FrameLen::Ms10;
-            assert_eq!((in_band(&stream, 10), copies(&stream, 10)), (if speech { 10 } else { 0 }, !speech));
-            assert_eq!((in_band(&stream, 0), copies(&stream, 0)), (0, false));
+            for bits in [16_000, 26_000, 31_000] {
+                let mut stream = quality.stream(Direction::Capture, Content::Voice).with_frame(frame);
+                stream.tuning.bitrate = Bitrate::from_bps(bits).unwrap();
+                // The preset's band is that of 16 kHz.
+                let least = [(FrameLen::Ms10, 31_000), (FrameLen::Ms20, 26_000)];
+                let speech = quality == Quality::Low && least.iter().any(|(f, least)| *f == frame && bits >= *least);
+                assert_eq!((in_band(&stream, 10), copies(&stream, 10)), (if speech { 10 } else { 0 }, !speech));
+                assert_eq!((in_band(&stream, 0), copies(&stream, 0)), (0, false));
+            }
         }
     }
 }
