@@ -283,9 +283,9 @@ fn listeners_that_lose_packets_move_the_encoder_without_a_gap_and_one_among_thre
             }
             let rebuilds = u32::from(opus_rebuilds(&payload));
             if n < 100 {
-                before += rebuilds
+                before += rebuilds;
             } else {
-                rebuild += rebuilds
+                rebuild += rebuilds;
             }
             report.expected += 10;
             report.received += if n < 100 { 10 } else { 9 };

@@ -28,6 +28,9 @@ pub(super) struct Listen {
     /// Delay or gaps: low, balanced, smooth or frozen.
     #[arg(long, default_value = "balanced", value_name = "PROFILE")]
     playout: Playout,
+    /// Do not report loss, and neither get nor send packets twice because of it.
+    #[arg(long)]
+    no_redundancy: bool,
     #[command(flatten)]
     socket: SocketArg,
 }
@@ -35,7 +38,12 @@ pub(super) struct Listen {
 impl Listen {
     pub(super) fn run(self) -> Outcome {
         runtime()?.block_on(async {
-            let hello = Hello { role: Role::Listener, takeover: false, redundancy: true, name: "soundpost listen" };
+            let hello = Hello {
+                role: Role::Listener,
+                takeover: false,
+                redundancy: !self.no_redundancy,
+                name: "soundpost listen",
+            };
             let mut connection = Connection::open(&self.socket.path(), &hello).await?;
             let _ = rt::prepare();
             let mut side = PlaybackSide::start(&self.output, connection.welcome.channels, self.playout)?;

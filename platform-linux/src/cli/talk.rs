@@ -26,6 +26,9 @@ pub(super) struct Talk {
     takeover: bool,
     #[command(flatten)]
     stream: StreamArgs,
+    /// Do not report loss, and neither get nor send packets twice because of it.
+    #[arg(long)]
+    no_redundancy: bool,
     #[command(flatten)]
     socket: SocketArg,
 }
@@ -33,7 +36,12 @@ pub(super) struct Talk {
 impl Talk {
     pub(super) fn run(self) -> Outcome {
         runtime()?.block_on(async {
-            let hello = Hello { role: Role::Talker, takeover: self.takeover, redundancy: true, name: "soundpost talk" };
+            let hello = Hello {
+                role: Role::Talker,
+                takeover: self.takeover,
+                redundancy: !self.no_redundancy,
+                name: "soundpost talk",
+            };
             let mut connection = Connection::open(&self.socket.path(), &hello).await?;
             let _ = rt::prepare();
             let stream = self.stream.stream(Direction::Playback, Content::Program);

@@ -172,13 +172,8 @@ pub(crate) fn greetings_and_refusals_survive_the_wire() {
         assert_eq!(Hello::parse(&room[..length]), Ok(hello));
     }
     for frame in FrameLen::ALL {
-        let welcome = Welcome {
-            client: 0xdead_beef,
-            channels: Channels::Stereo,
-            frame,
-            bitrate_bps: 96_000,
-            redundancy: true,
-        };
+        let welcome =
+            Welcome { client: 0xdead_beef, channels: Channels::Stereo, frame, bitrate_bps: 96_000, redundancy: true };
         assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
     }
     for code in ErrorCode::ALL {
