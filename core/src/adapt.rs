@@ -168,7 +168,10 @@ impl Depth {
     /// What is wanted, found anew only when there is something new to go by.
     fn refresh(&mut self) {
         if self.arrivals.take_news() {
-            self.wanted = self.find_wanted();
+            let found = self.find_wanted();
+            // What was late is forgotten bit by bit, until a little is enough for what is left of it: that is no reason to
+            // hold more than before.
+            self.wanted = if self.arrivals.exceeds(self.wanted) { found } else { found.min(self.wanted) };
         }
     }
 

@@ -35,6 +35,7 @@ pub const POOLED_PACKETS: usize = 22;
 pub const CAPTURE_SLOTS: usize = HANDOVER_RING // waiting in the ring
     + 1 // being encoded
     + 1 // being sent to the listeners
+    + 1 // the one before, for listeners who get copies
     + 2; // a listener's burst: two sends may be on their way while the ring is full
 
 /// Slots of the playback pool.

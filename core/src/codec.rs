@@ -55,6 +55,11 @@ pub trait Decode {
 pub trait Payload {
     /// Reads the bytes.
     fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R;
+
+    /// Whether they are a copy that a later packet brought along.
+    fn is_copy(&self) -> bool {
+        false
+    }
 }
 
 impl Payload for &[u8] {

@@ -14,7 +14,8 @@ use crate::meter::{CaptureReport, PlaybackReport};
 use crate::pool::{Pool, Shared};
 use crate::port::{Clock, PcmError, PcmIn, PcmOut};
 use crate::signal;
-use crate::time::{Instant, Span};
+use crate::time::{Instant, MediaTime, Span};
+use crate::wire::redundant::Copied;
 use crate::wire::{Flags, Frame};
 use heapless::spsc::{Consumer, Producer};
 
@@ -27,9 +28,24 @@ pub struct Inbound<'p, const N: usize> {
     pub frame: Shared<'p, Frame, N>,
 }
 
-impl<const N: usize> Payload for Shared<'_, Frame, N> {
+/// What the jitter store holds: a packet, or the copy of an earlier one that it brought along, both in the same slot.
+#[derive(Debug)]
+pub struct Held<'p, const N: usize> {
+    frame: Shared<'p, Frame, N>,
+    is_copy: bool,
+}
+
+impl<const N: usize> Payload for Held<'_, N> {
     fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
-        self.with(|frame| read(frame.payload()))
+        self.frame.with(|frame| {
+            let parts = frame.parts();
+            let copy = parts.copy.filter(|_| self.is_copy);
+            read(copy.map_or(parts.packet, |copy| copy.bytes))
+        })
+    }
+
+    fn is_copy(&self) -> bool {
+        self.is_copy
     }
 }
 
@@ -241,7 +257,7 @@ fn enqueue<T>(ring: &mut Producer<'_, T>, item: T) -> Result<(), T> {
 pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
     device: O,
     clock: C,
-    engine: Playback<D, Shared<'p, Frame, N>>,
+    engine: Playback<D, Held<'p, N>>,
     arrivals: Consumer<'a, Inbound<'p, N>>,
     reports: Publisher<'a, PlaybackReport>,
     period: [i16; PERIOD_VALUES_MAX],
@@ -254,7 +270,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     pub fn new(
         device: O,
         clock: C,
-        mut engine: Playback<D, Shared<'p, Frame, N>>,
+        mut engine: Playback<D, Held<'p, N>>,
         arrivals: Consumer<'a, Inbound<'p, N>>,
         reports: Publisher<'a, PlaybackReport>,
     ) -> Self {
@@ -264,7 +280,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     }
 
     /// The engine, to look at.
-    pub const fn engine(&self) -> &Playback<D, Shared<'p, Frame, N>> {
+    pub const fn engine(&self) -> &Playback<D, Held<'p, N>> {
         &self.engine
     }
 
@@ -312,19 +328,28 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     }
 
     fn accept(&mut self, inbound: Inbound<'p, N>) {
-        let (header, samples) = inbound.frame.with(|frame| (frame.header, opus_samples(frame.payload())));
+        let Inbound { arrived, frame } = inbound;
+        let (header, samples, copied) = frame.with(|frame| {
+            let parts = frame.parts();
+            let extent = |copy: Copied<'_>| {
+                let media = MediaTime(frame.header.media.0.checked_sub(u64::from(copy.before))?);
+                Some((Extent { media, samples: opus_samples(copy.bytes)? }, u64::from(copy.before)))
+            };
+            (frame.header, opus_samples(parts.packet), parts.copy.and_then(extent))
+        });
         let captured = (header.captured != Instant::ZERO).then_some(header.captured);
         if header.flags.has(Flags::START) {
             self.engine.begin(captured);
         }
-        let arrival = Arrival {
-            extent: Extent { media: header.media, samples: samples.unwrap_or(0) },
-            arrived: inbound.arrived,
-            captured,
-            payload: inbound.frame,
-        };
         // Refusals are counted by the engine.
-        let _ = self.engine.accept(arrival);
+        if let Some((extent, before)) = copied {
+            let captured = captured.map(|captured| captured.minus(Span::from_samples(before)));
+            let payload = Held { frame: frame.clone(), is_copy: true };
+            let _ = self.engine.accept(Arrival { extent, arrived, captured, payload });
+        }
+        let extent = Extent { media: header.media, samples: samples.unwrap_or(0) };
+        let payload = Held { frame, is_copy: false };
+        let _ = self.engine.accept(Arrival { extent, arrived, captured, payload });
     }
 
     fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {

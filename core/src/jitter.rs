@@ -1,7 +1,7 @@
 //! Packets that arrived and wait to be played, in the order of stream time.
 
 use crate::capacity::STORE_PACKETS;
-use crate::codec::Extent;
+use crate::codec::{Extent, Payload};
 use crate::time::{Instant, MediaTime};
 
 /// A packet that arrived.
@@ -26,6 +26,8 @@ pub enum Stored {
     Kept,
     /// There is one for that stream time already.
     Duplicate,
+    /// It waits, in place of the copy of it that was here.
+    Confirmed,
     /// It waits; the oldest one had to go to make room.
     Displaced,
 }
@@ -37,13 +39,13 @@ pub struct Store<P> {
     most: usize,
 }
 
-impl<P> Default for Store<P> {
+impl<P: Payload> Default for Store<P> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl<P> Store<P> {
+impl<P: Payload> Store<P> {
     /// An empty store.
     #[must_use]
     pub const fn new() -> Self {
@@ -51,11 +53,15 @@ impl<P> Store<P> {
     }
 
     /// Puts a packet in its place. When the store is full the oldest packet goes: the newest sound is the
-    /// one worth having.
+    /// one worth having. A packet takes the place of its copy.
     pub fn insert(&mut self, arrival: Arrival<P>) -> Stored {
         let media = arrival.extent.media;
-        if self.packets.iter().any(|other| other.extent.media == media) {
-            return Stored::Duplicate;
+        if let Some(other) = self.packets.iter_mut().find(|other| other.extent.media == media) {
+            if !other.payload.is_copy() || arrival.payload.is_copy() {
+                return Stored::Duplicate;
+            }
+            *other = arrival;
+            return Stored::Confirmed;
         }
         let stored = if self.packets.len() >= self.most {
             drop(self.take_front());
@@ -83,6 +89,12 @@ impl<P> Store<P> {
     /// All packets, in the order of stream time.
     pub fn iter(&self) -> impl Iterator<Item = &Arrival<P>> {
         self.packets.iter()
+    }
+
+    /// The packet, or its copy, that begins there.
+    #[must_use]
+    pub fn at(&self, media: MediaTime) -> Option<&Arrival<P>> {
+        self.packets.iter().find(|packet| packet.extent.media == media)
     }
 
     /// The packet with the earliest stream time.
@@ -125,9 +137,39 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    fn packet(media: u64) -> Arrival<u64> {
+    /// A packet is known by its stream time; a copy is one of an odd number.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    struct Numbered(u64);
+
+    impl Payload for Numbered {
+        fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+            read(&self.0.to_le_bytes())
+        }
+
+        fn is_copy(&self) -> bool {
+            self.0 % 2 == 1
+        }
+    }
+
+    fn packet(media: u64) -> Arrival<Numbered> {
         let extent = Extent { media: MediaTime(media), samples: 960 };
-        Arrival { extent, arrived: Instant::ZERO, captured: None, payload: media }
+        Arrival { extent, arrived: Instant::ZERO, captured: None, payload: Numbered(media) }
+    }
+
+    fn copy(media: u64) -> Arrival<Numbered> {
+        Arrival { payload: Numbered(media + 1), ..packet(media) }
+    }
+
+    #[test]
+    fn a_packet_takes_the_place_of_its_copy_and_never_the_other_way_round() {
+        let mut store = Store::new();
+        assert_eq!(store.insert(copy(0)), Stored::Kept);
+        assert_eq!(store.insert(copy(0)), Stored::Duplicate);
+        assert_eq!(store.insert(packet(0)), Stored::Confirmed);
+        assert_eq!(store.insert(copy(0)), Stored::Duplicate);
+        assert_eq!(store.insert(packet(0)), Stored::Duplicate);
+        assert_eq!(store.take_front().map(|p| p.payload), Some(Numbered(0)));
+        assert!(store.is_empty());
     }
 
     #[test]
@@ -137,7 +179,7 @@ mod tests {
             assert_eq!(store.insert(packet(media)), Stored::Kept);
         }
         assert_eq!(store.insert(packet(960)), Stored::Duplicate);
-        let order: Vec<_> = core::iter::from_fn(|| store.take_front()).map(|p| p.payload).collect();
+        let order: Vec<_> = core::iter::from_fn(|| store.take_front()).map(|p| p.payload.0).collect();
         assert_eq!(order, [0, 960, 1920, 2880]);
     }
 
@@ -148,7 +190,7 @@ mod tests {
             assert_eq!(store.insert(packet(n * 960)), Stored::Kept);
         }
         assert_eq!(store.insert(packet(100_000)), Stored::Displaced);
-        assert_eq!(store.front().map(|p| p.payload), Some(960));
+        assert_eq!(store.front().map(|p| p.payload), Some(Numbered(960)));
         assert_eq!(store.end(), Some(MediaTime(100_960)));
         assert_eq!(store.len(), STORE_PACKETS);
     }

@@ -122,6 +122,10 @@ pub struct PlaybackReport {
     pub spliced_samples: u64,
     /// Samples rebuilt from the redundancy in the next packet.
     pub recovered_samples: u64,
+    /// Samples of lost packets that were played from copies.
+    pub copied_samples: u64,
+    /// Copies that nobody needed: the packet came, or its time was over.
+    pub spare_copies: u64,
     /// Samples of silence that the sender meant.
     pub silent_samples: u64,
     /// Periods taken out, or pieces of quiet, to bring the delay down.

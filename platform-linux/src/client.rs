@@ -1,7 +1,9 @@
 //! A client's side of the public socket: connect, introduce oneself, and understand a refusal.
 
 use crate::socket::{self, Received, Sent};
-use soundpost_core::wire::{ErrorCode, Fault, HEADER_LEN, Header, Hello, Kind, Welcome, WireError};
+use soundpost_core::wire::{
+    ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind, Report, Welcome, WireError,
+};
 use std::io;
 use std::path::{Path, PathBuf};
 use tokio_seqpacket::UnixSeqpacket;
@@ -54,6 +56,8 @@ pub enum Incoming<'a> {
     Packet(Header, &'a [u8]),
     /// Status, as JSON.
     Status(&'a str),
+    /// What arrived of what was sent.
+    Report(Report),
     /// A goodbye.
     Bye,
 }
@@ -87,7 +91,14 @@ impl Connection {
     pub async fn next(&mut self) -> Result<Incoming<'_>, ClientError> {
         let (header, payload) = receive(&self.socket, &mut self.room).await?;
         match header.kind {
-            Kind::Packet => Ok(Incoming::Packet(header, payload)),
+            Kind::Packet => {
+                // What was not agreed upon means nothing.
+                let flags = if self.welcome.redundancy { header.flags } else { header.flags.without(Flags::COPY) };
+                Ok(Incoming::Packet(Header { flags, ..header }, payload))
+            }
+            Kind::Report => {
+                Report::parse(payload).map(Incoming::Report).map_err(|error| ClientError::Protocol(error.to_string()))
+            }
             Kind::Status => std::str::from_utf8(payload)
                 .map(Incoming::Status)
                 .map_err(|_| ClientError::Protocol("status is not UTF-8".to_owned())),
@@ -107,10 +118,18 @@ impl Connection {
         }
     }
 
-    /// Sends a packet without waiting.
+    /// Tells the daemon what arrived, if it wants to know. When there is no room the next report says the same.
+    pub fn report(&self, report: Report) {
+        if self.welcome.redundancy {
+            let _ = socket::send_control(&self.socket, Kind::Report, &report.emit());
+        }
+    }
+
+    /// Sends a packet without waiting, with a copy of the one `before` if that is given and belongs there; says whether
+    /// it does.
     #[must_use]
-    pub fn send_packet(&self, header: &Header, payload: &[u8]) -> Sent {
-        socket::send_now(&self.socket, header, payload)
+    pub fn send_packet(&self, frame: &Frame, before: Option<&Frame>) -> (Sent, bool) {
+        socket::send_frame(&self.socket, frame, before.filter(|_| self.welcome.redundancy))
     }
 }
 

@@ -6,7 +6,7 @@
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-use soundpost_core::wire::{self, ErrorCode, Fault, HEADER_LEN, Header, Kind, WireError};
+use soundpost_core::wire::{self, ErrorCode, Fault, Frame, HEADER_LEN, Header, Kind, WireError, redundant};
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -144,10 +144,25 @@ pub enum Sent {
 /// Sends a message without waiting, from its two parts.
 #[must_use]
 pub fn send_now(socket: &UnixSeqpacket, header: &Header, payload: &[u8]) -> Sent {
+    send_parts(socket, &[IoSlice::new(&header.emit()), IoSlice::new(payload)])
+}
+
+/// Sends a coded frame without waiting, with a copy of the one `before` if there is one and it belongs there; says
+/// whether it does.
+#[must_use]
+pub fn send_frame(socket: &UnixSeqpacket, frame: &Frame, before: Option<&Frame>) -> (Sent, bool) {
+    let joined = before.and_then(|before| Some((before, redundant::join(&frame.header, &before.header)?)));
+    let Some((before, (header, lead))) = joined else {
+        return (send_now(socket, &frame.header, frame.payload()), false);
+    };
     let header = header.emit();
-    let parts = [IoSlice::new(&header), IoSlice::new(payload)];
+    let parts = [&header[..], &lead, before.payload(), frame.payload()].map(IoSlice::new);
+    (send_parts(socket, &parts), true)
+}
+
+fn send_parts(socket: &UnixSeqpacket, parts: &[IoSlice<'_>]) -> Sent {
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    match sendmsg(socket, &parts, &mut SendAncillaryBuffer::default(), flags) {
+    match sendmsg(socket, parts, &mut SendAncillaryBuffer::default(), flags) {
         Ok(_) => Sent::Yes,
         // Also a status that is longer than a listener's queue.
         Err(Errno::WOULDBLOCK | Errno::NOBUFS | Errno::MSGSIZE) => Sent::Full,

@@ -154,6 +154,21 @@ pub struct Direction {
     pub series: Vec<Point>,
     /// The network: packets sent, lost, doubled, garbled.
     pub link: [u64; 4],
+    /// What was sent twice.
+    pub repeats: Repeats,
+}
+
+/// What was sent twice, because of loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeats {
+    /// Bytes of packets, headers included, each once.
+    pub bytes: u64,
+    /// Packets that brought a copy of the one before along.
+    pub copies: u64,
+    /// Bytes in these copies.
+    pub copied_bytes: u64,
+    /// Times that another loss was prepared for than before.
+    pub changes: u64,
 }
 
 /// What a player counted.
@@ -173,6 +188,10 @@ pub struct Counted {
     pub resyncs: u64,
     /// Times that the device ran dry.
     pub xruns: u64,
+    /// Samples of lost packets that were played from copies.
+    pub copied: u64,
+    /// Copies that nobody needed.
+    pub spare_copies: u64,
 }
 
 /// A moment of a direction.

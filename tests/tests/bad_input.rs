@@ -87,7 +87,7 @@ fn message(kind: Kind, payload: &[u8]) -> Vec<u8> {
 
 fn hello(role: Role, takeover: bool) -> Vec<u8> {
     let mut payload = [0; 64];
-    let length = Hello { role, takeover, name: "test" }.emit(&mut payload).expect("room");
+    let length = Hello { role, takeover, redundancy: false, name: "test" }.emit(&mut payload).expect("room");
     message(Kind::Hello, &payload[..length])
 }
 

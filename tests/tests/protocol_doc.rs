@@ -5,7 +5,8 @@ use soundpost_core::capacity::{CLIENT_NAME_MAX, CLIENTS_MAX, FRAME_SAMPLES_MAX, 
 use soundpost_core::config::{Channels, FrameLen, TIMING};
 use soundpost_core::time::{Instant, MediaTime};
 use soundpost_core::wire::{
-    self, ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind, Role, VERSION, Welcome, WireError,
+    self, ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind, Report, Role, VERSION, Welcome, WireError,
+    redundant,
 };
 use soundpost_tests::proc::Program;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,15 @@ fn control(kind: Kind, payload: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The packet behind the one of the vector `packet`, with a copy of that.
+fn packet_with_copy() -> Vec<u8> {
+    let of = |bytes: &[u8]| Header::parse(bytes).expect("a header");
+    let before = packet(56, Flags::NONE, 53_760, 4_443_091_190);
+    let this = packet(57, Flags::NONE, 54_720, 4_443_111_190);
+    let (header, lead) = redundant::join(&of(&this), &of(&before)).expect("one follows the other");
+    [&header.emit()[..], &lead, &before[HEADER_LEN..], &this[HEADER_LEN..]].concat()
+}
+
 fn packet(sequence: u32, flags: Flags, media: u64, captured: u64) -> Vec<u8> {
     let payload = [0xf8, 0xff, 0xfe];
     let header = Header {
@@ -54,24 +64,29 @@ fn packet(sequence: u32, flags: Flags, media: u64, captured: u64) -> Vec<u8> {
     [&header.emit()[..], &payload].concat()
 }
 
-fn hello(role: Role, takeover: bool, name: &str) -> Vec<u8> {
+fn hello(role: Role, takeover: bool, redundancy: bool, name: &str) -> Vec<u8> {
     let mut payload = [0; 68];
-    let length = Hello { role, takeover, name }.emit(&mut payload).expect("a short name");
+    let length = Hello { role, takeover, redundancy, name }.emit(&mut payload).expect("a short name");
     control(Kind::Hello, &payload[..length])
 }
 
 /// What the page says in words, as the code puts it into bytes.
 fn emitted() -> BTreeMap<&'static str, Vec<u8>> {
-    let welcome = Welcome { client: 7, channels: Channels::Mono, frame: FrameLen::Ms20, bitrate_bps: 64_000 };
+    let (channels, frame) = (Channels::Mono, FrameLen::Ms20);
+    let welcome = Welcome { client: 7, channels, frame, bitrate_bps: 64_000, redundancy: false };
     let mut fault = [0; 16];
     let length = Fault { code: ErrorCode::Busy, text: "nö" }.emit(&mut fault);
     BTreeMap::from([
-        ("hello-listener", hello(Role::Listener, false, "kitchen")),
-        ("hello-takeover", hello(Role::Talker, true, "küche")),
+        ("hello-listener", hello(Role::Listener, false, false, "kitchen")),
+        ("hello-takeover", hello(Role::Talker, true, false, "küche")),
+        ("hello-redundancy", hello(Role::Listener, false, true, "")),
         ("welcome", control(Kind::Welcome, &welcome.emit())),
+        ("welcome-redundancy", control(Kind::Welcome, &Welcome { redundancy: true, ..welcome }.emit())),
         ("error-busy", control(Kind::Error, &fault[..length])),
         ("packet", packet(56, Flags::GAP, 53_760, 4_443_091_190)),
+        ("packet-copy", packet_with_copy()),
         ("packet-start", packet(0, Flags::START, 0, 0)),
+        ("report", control(Kind::Report, &Report { expected: 100, received: 98 }.emit())),
         ("status-request", control(Kind::StatusRequest, &[])),
         ("status", control(Kind::Status, b"{}")),
         ("bye", control(Kind::Bye, &[])),
@@ -98,22 +113,34 @@ fn the_golden_vectors_are_parsed_as_the_page_says() {
         kinds.insert(header.kind as u8);
         match (*name, header.kind) {
             ("hello-listener", Kind::Hello) => {
-                let hello = Hello { role: Role::Listener, takeover: false, name: "kitchen" };
+                let hello = Hello { role: Role::Listener, takeover: false, redundancy: false, name: "kitchen" };
                 assert_eq!(Hello::parse(payload), Ok(hello));
             }
             ("hello-takeover", Kind::Hello) => {
-                assert_eq!(Hello::parse(payload), Ok(Hello { role: Role::Talker, takeover: true, name: "küche" }));
+                let hello = Hello { role: Role::Talker, takeover: true, redundancy: false, name: "küche" };
+                assert_eq!(Hello::parse(payload), Ok(hello));
             }
-            (_, Kind::Welcome) => assert_eq!(Welcome::parse(payload).map(|welcome| welcome.client), Ok(7)),
+            ("hello-redundancy", Kind::Hello) => {
+                let hello = Hello { role: Role::Listener, takeover: false, redundancy: true, name: "" };
+                assert_eq!(Hello::parse(payload), Ok(hello));
+            }
+            (name, Kind::Welcome) => {
+                let welcome = Welcome::parse(payload).expect("a welcome");
+                assert_eq!((welcome.client, welcome.redundancy), (7, name == "welcome-redundancy"));
+            }
             (_, Kind::Error) => {
                 assert_eq!(Fault::parse(payload), Ok(Fault { code: ErrorCode::Busy, text: "nö" }));
             }
             (_, Kind::Packet) => {
-                assert_eq!(soundpost_core::codec::opus_samples(payload), Some(960), "{name}");
                 let mut frame = Frame::EMPTY;
                 assert_eq!(frame.fill(header, payload), Ok(()));
+                let parts = frame.parts();
+                assert_eq!(soundpost_core::codec::opus_samples(parts.packet), Some(960), "{name}");
+                let copy = parts.copy.map(|copy| (copy.before, copy.bytes));
+                assert_eq!(copy, (*name == "packet-copy").then_some((960, parts.packet)), "{name}");
                 assert_eq!([&frame.header.emit()[..], frame.payload()].concat(), *bytes, "{name}");
             }
+            (_, Kind::Report) => assert_eq!(Report::parse(payload), Ok(Report { expected: 100, received: 98 })),
             (_, Kind::Status) => assert_eq!(payload, b"{}"),
             (_, Kind::StatusRequest | Kind::Bye) => assert!(payload.is_empty()),
             (name, kind) => panic!("{name} is a {kind:?}"),
@@ -141,7 +168,8 @@ fn every_error_code_is_in_the_table() {
 #[test]
 fn flags_and_roles_are_in_the_tables() {
     let flags: Vec<String> = table("Flags").iter().map(|row| [row[1], row[2]].join(" ")).collect();
-    assert_eq!(flags, [format!("{} START", Flags::START.0), format!("{} GAP", Flags::GAP.0)]);
+    let known = [(Flags::START, "START"), (Flags::GAP, "GAP"), (Flags::COPY, "COPY")];
+    assert_eq!(flags, known.map(|(flag, name)| format!("{} {name}", flag.0)));
     let roles = [Role::Listener, Role::Talker, Role::Observer].map(|role| format!("{} {}", role as u8, role.name()));
     assert_eq!(table("Hello")[0][4], roles.join(", "));
     let frames = FrameLen::ALL.map(|frame| frame.samples().to_string());

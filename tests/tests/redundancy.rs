@@ -2,11 +2,14 @@
 
 use soundpost_core::capacity::PAYLOAD_MAX;
 use soundpost_core::codec::{CodecError, Decode, Encode, Extent, Input, opus_rebuilds};
-use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Playout, Quality, Rate, Stream};
+use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Playout, Quality, Rate, Stream, Tuning};
+use soundpost_core::engine::capture::{Capture, Command, Outcome};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::jitter::Arrival;
 use soundpost_core::meter::PlaybackReport;
-use soundpost_core::time::{Instant, MediaTime};
+use soundpost_core::redundancy::{Redundancy, Tally, in_band};
+use soundpost_core::time::{Instant, MediaTime, Span};
+use soundpost_core::wire::{Frame, Header};
 use soundpost_linux::opus::{OpusDecoder, OpusEncoder};
 use soundpost_tests::actuators::spoken;
 use soundpost_tests::measure::{Likeness, SEGMENT, likeness};
@@ -76,6 +79,31 @@ fn core_sees_redundancy_where_libopus_finds_it() {
         }
     }
     assert!(with > 1_000 && without > 1_000, "{with} with, {without} without");
+}
+
+/// Where core asks for redundancy in-band, libopus writes it, at every level, and without giving up any of the band;
+/// with a little less it would not.
+#[test]
+fn where_redundancy_is_asked_for_in_band_libopus_writes_it() {
+    let sound = &spoken()[..3 * 48_000];
+    for channels in [Channels::Mono, Channels::Stereo] {
+        for (frame, rate) in [FrameLen::Ms10, FrameLen::Ms20].into_iter().flat_map(|f| Rate::ALL.map(|rate| (f, rate)))
+        {
+            let coded = |bits, loss| {
+                let mut stream = stream(channels, frame, bits, loss);
+                stream.tuning.rate = rate;
+                let packets = packets(sound, &stream);
+                let found = packets.iter().filter(|packet| opus_rebuilds(packet)).count();
+                (stream, found * 10 > packets.len() * 7)
+            };
+            let asked = |bits: &u32| in_band(&coded(*bits, 0).0, 5) == 5;
+            let least = (16_000..60_000).step_by(1_000).find(asked).expect("a bitrate at which it is asked for");
+            for loss in [2, 5, 10, 25] {
+                assert!(coded(least, loss).1, "{channels:?} {frame} {} Hz {least} bit/s for {loss} %", rate.hz());
+            }
+            assert!(!coded(least - 5_000, 5).1, "{channels:?} {frame} {} Hz: less than {least} is enough", rate.hz());
+        }
+    }
 }
 
 /// Why the engine asks for all of a lost packet even where it needs only the end.
@@ -173,4 +201,90 @@ fn a_lost_packet_is_nearer_to_what_was_said_if_it_is_rebuilt() {
     println!("rebuilt {near:?}, made up {far:?}");
     assert!(near.snr > far.snr + 2.0, "rebuilt {near:?}, made up {far:?}");
     assert!(near.distance < far.distance, "rebuilt {near:?}, made up {far:?}");
+}
+
+/// A minute of speech through real Opus over a link that loses packets, with reports going back every second.
+struct Minute {
+    report: PlaybackReport,
+    bytes: u64,
+    /// Packets that held redundancy, in the last ten seconds.
+    redundant_at_the_end: usize,
+    needs: Vec<u8>,
+}
+
+/// Retunes go through the capture engine, so that a gap would show.
+fn converse(sound: &[i16], adaptive: bool, lost: impl Fn(u64) -> bool) -> Minute {
+    const FRAME: usize = 960;
+    let mut stream = stream(Channels::Mono, FrameLen::Ms20, 28_000, 0);
+    stream.tuning.rate = Rate::Hz16000;
+    let mut capture = Capture::new(OpusEncoder::new(&stream).expect("libopus"), stream);
+    let decoder = OpusDecoder::new(Channels::Mono).expect("libopus");
+    let mut engine: Playback<_, &[u8]> = Playback::new(decoder, Channels::Mono);
+    let (mut tally, mut policy) = (Tally::new(), Redundancy::new());
+    let (mut frame, mut out) = (Box::new(Frame::EMPTY), [0; FRAME / 2]);
+    let (mut needs, mut bytes, mut redundant) = (vec![0], 0, Vec::new());
+    for (n, samples) in (0_u64..).zip(sound.chunks_exact(FRAME)) {
+        let now = Instant::from_micros(1_000_000 + n * 20_000);
+        assert_eq!(capture.feed(now, samples), FRAME);
+        assert_eq!(capture.encode(&mut frame), Outcome::Coded);
+        let Header { sequence, media, .. } = frame.header;
+        assert_eq!((u64::from(sequence), media), (n, MediaTime(n * FRAME as u64)), "no retune leaves a gap");
+        bytes += frame.payload().len() as u64;
+        redundant.push(opus_rebuilds(frame.payload()));
+        if !lost(n) {
+            let extent = Extent { media, samples: FRAME as u32 };
+            // As long as the test: the engine holds borrowed bytes.
+            let payload: &'static [u8] = frame.payload().to_vec().leak();
+            let _ = engine.accept(Arrival { extent, arrived: now, captured: None, payload });
+            if let Some(report) = tally.received(now, sequence).filter(|_| adaptive) {
+                policy.observe(now, report);
+                let percent = in_band(&stream, policy.need());
+                if needs.last() != Some(&percent) {
+                    let tuning = Tuning { expected_loss_percent: percent, ..stream.tuning };
+                    capture.apply(Command::Retune(tuning, stream.frame));
+                    needs.push(percent);
+                }
+            }
+        }
+        for half in 0..2 {
+            engine.render(now.plus(Span::from_millis(half * 10)), 0, &mut out);
+        }
+    }
+    let redundant_at_the_end = redundant.iter().rev().take(500).filter(|held| **held).count();
+    Minute { report: *engine.report(), bytes, redundant_at_the_end, needs }
+}
+
+#[test]
+fn measured_loss_makes_libopus_write_redundancy_and_no_loss_makes_it_stop() {
+    let sound: Vec<i16> = spoken().into_iter().cycle().take(60 * 48_000).collect();
+    // The same packets each time, each by itself.
+    let dice = |n: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995).wrapping_mul(0xff51_afd7_ed55_8ccd) >> 40;
+    let made_up = |minute: &Minute| {
+        let report = minute.report;
+        (report.concealed_samples + report.held_samples) as f64 * 100.0 / sound.len() as f64
+    };
+    for percent in [0, 2, 5, 10] {
+        let lost = |n: u64| n > 50 && dice(n) % 1_000 < percent * 10;
+        let [none, adaptive] = [false, true].map(|adaptive| converse(&sound, adaptive, lost));
+        println!(
+            "{percent} %: made up {:.2} % without, {:.2} % with ({} ms rebuilt), {:+.1} % bytes, told {:?}, delay {} ms",
+            made_up(&none),
+            made_up(&adaptive),
+            adaptive.report.recovered_samples / 48,
+            adaptive.bytes as f64 * 100.0 / none.bytes as f64 - 100.0,
+            adaptive.needs,
+            adaptive.report.target.as_micros() / 1000,
+        );
+        assert_eq!(none.redundant_at_the_end, 0);
+        if percent == 0 {
+            assert_eq!((adaptive.bytes, adaptive.report), (none.bytes, none.report), "nothing is paid for nothing");
+        } else {
+            assert!(made_up(&adaptive) < made_up(&none) * 0.6, "{percent} %");
+            assert!(adaptive.redundant_at_the_end > 200 && adaptive.needs.len() < 6, "{:?}", adaptive.needs);
+        }
+    }
+    // Loss that is over after fifteen seconds.
+    let over = converse(&sound, true, |n| (100..750).contains(&n) && dice(n) % 10 == 0);
+    assert!(over.report.recovered_samples > 20 * 960, "{:?}", over.report);
+    assert_eq!((over.needs.last(), over.redundant_at_the_end), (Some(&0), 0), "{:?}", over.needs);
 }

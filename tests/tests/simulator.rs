@@ -1,7 +1,9 @@
 //! The simulator as somebody uses it: what it says to bad scenarios, that worlds which once broke a promise keep it, and
 //! tables of what loss, jitter and crashes cost, to be reviewed like code.
 
-use soundpost_sim::scenario::{Fault, Kind, Link, Listener, Part, SHIPPED, Scenario};
+use soundpost_core::config::FrameLen;
+use soundpost_sim::outcome::Direction;
+use soundpost_sim::scenario::{Fault, Kind, Link, Listener, Part, Redundancy, SHIPPED, Scenario};
 use soundpost_sim::swarm;
 use soundpost_sim::units::{Percent, Time};
 use soundpost_sim::world::{self, Options};
@@ -110,12 +112,13 @@ fn golden(name: &str, table: &str) {
 
 #[test]
 fn what_loss_and_jitter_cost_is_what_the_table_says() {
-    let mut table = "# Not real sound in % and mean delay in ms, by loss (rows) and mean jitter (columns); 60 s, 20 ms frames, 5 ms link\n\n| loss | 0 ms | 2 ms | 5 ms | 10 ms | 20 ms |\n|---|--:|--:|--:|--:|--:|\n".to_owned();
+    let mut table = "# Not real sound in % and mean delay in ms, by loss (rows) and mean jitter (columns), without redundancy; 60 s, 20 ms frames, 5 ms link\n\n| loss | 0 ms | 2 ms | 5 ms | 10 ms | 20 ms |\n|---|--:|--:|--:|--:|--:|\n".to_owned();
     for loss in [0.0, 1.0, 5.0, 20.0] {
         let _ = write!(table, "| {loss} % |");
         for jitter in [0, 2, 5, 10, 20] {
             let link = Link { delay: Time::ms(5), jitter: Time::ms(jitter), loss: Percent(loss), ..Link::default() };
-            let (outcome, _) = world::run(&lan(link), 1, Options::default()).expect("no files");
+            let plain = Scenario { redundancy: Redundancy::None, ..lan(link) };
+            let (outcome, _) = world::run(&plain, 1, Options::default()).expect("no files");
             assert!(outcome.verdicts.is_empty(), "{:?}", outcome.verdicts);
             let way = outcome.capture.expect("somebody listens");
             let _ = write!(table, " {:.2} / {:.0} |", way.not_real_percent, way.delay.mean);
@@ -141,4 +144,57 @@ fn what_crashes_cost_is_what_the_table_says() {
         let _ = writeln!(table, "| {crashes} | {real:.2} % | {} | {} |", way.restarts, way.gave_up);
     }
     golden("crashes.md", &table);
+}
+
+/// Five minutes of loss, and what is heard of it, without redundancy and with: how many packets bring a copy along, and how
+/// often the policy changed its mind.
+#[test]
+fn what_redundancy_saves_and_costs_is_what_the_table_says() {
+    let mut table = "# Not real sound in % and mean delay in ms, by loss, without redundancy and with; packets that bring a copy along, and changes of level. 5 min, 5 ms link, 2 ms jitter\n\n| loss | frame | none | adaptive | with a copy | changes |\n|---|---|--:|--:|--:|--:|\n".to_owned();
+    for frame in [FrameLen::Ms10, FrameLen::Ms20] {
+        for loss in [0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0] {
+            let link = Link { delay: Time::ms(5), jitter: Time::ms(2), loss: Percent(loss), ..Link::default() };
+            let [none, adaptive] = [Redundancy::None, Redundancy::Adaptive].map(|redundancy| {
+                let duration = "5m".parse().expect("a time");
+                let scenario = Scenario { redundancy, duration, frame: Some(frame), ..lan(link.clone()) };
+                let (outcome, _) = world::run(&scenario, 1, Options::default()).expect("no files");
+                assert!(outcome.verdicts.is_empty(), "{:?}", outcome.verdicts);
+                outcome.capture.expect("somebody listens")
+            });
+            let repeats = adaptive.repeats;
+            let share = repeats.copies as f64 * 100.0 / adaptive.link[0] as f64;
+            let [without, with] =
+                [&none, &adaptive].map(|way| format!("{:.2} / {:.0}", way.not_real_percent, way.delay.mean));
+            let _ = writeln!(table, "| {loss} % | {frame} | {without} | {with} | {share:.0} % | {} |", repeats.changes);
+            assert_eq!(none.repeats.copies + none.counted.copied, 0);
+            assert!(repeats.changes <= 12, "it does not tremble: {repeats:?} at {loss} %");
+            if loss == 0.0 {
+                assert_eq!(repeats.copies, 0, "nothing is sent twice for nothing");
+            } else if (2.0..=10.0).contains(&loss) {
+                let (before, after) = (none.not_real_percent, adaptive.not_real_percent);
+                assert!(after < before / 3.0, "{after} % of {before} % are left at {loss} %");
+            }
+        }
+    }
+    golden("redundancy.md", &table);
+}
+
+#[test]
+fn when_loss_is_over_copies_are_too_and_the_delay_is_what_it_was() {
+    let mut scenario = lan(Link { delay: Time::ms(5), ..Link::default() });
+    scenario.duration = "5m".parse().expect("a time");
+    let loss = Fault {
+        percent: Some(Percent(5.0)),
+        ..Fault::new(Time::ms(60_000), Time::ms(60_000), Part::ListenerLink, Kind::Loss)
+    };
+    let mut run = |fault: Vec<Fault>| {
+        scenario.fault = fault;
+        world::run(&scenario, 1, Options::default()).expect("no files").0.capture.expect("somebody listens")
+    };
+    let (calm, lossy) = (run(Vec::new()), run(vec![loss]));
+    assert_eq!(calm.repeats.copies, 0);
+    // A minute of loss at 50 packets a second, and half a minute of caution.
+    assert!((2_900..5_000).contains(&lossy.repeats.copies), "{:?}", lossy.repeats);
+    let at_the_end = |way: &Direction| way.series.iter().rev().take(60).map(|point| point.target).fold(0.0, f64::max);
+    assert!(at_the_end(&lossy) < at_the_end(&calm) + 2.0, "{} ms, {} ms", at_the_end(&lossy), at_the_end(&calm));
 }

@@ -32,6 +32,8 @@ pub(super) struct Arrivals {
     block_ends: i64,
     /// Largest excess in the block so far.
     worst: i64,
+    /// Largest excess in the block before.
+    lately: i64,
     latest: i64,
     excess: Histogram<BINS>,
     /// How late the packet is that everybody waits for, at least.
@@ -51,6 +53,7 @@ impl Arrivals {
             stretch_ends: 0,
             block_ends: 0,
             worst: 0,
+            lately: i64::MAX,
             latest: 0,
             excess: Histogram::new(),
             pending: 0,
@@ -116,7 +119,7 @@ impl Arrivals {
         self.worst = excess.max(self.worst);
         if now >= self.block_ends {
             self.excess.add(self.worst.unsigned_abs(), KEEP);
-            self.worst = 0;
+            self.lately = core::mem::take(&mut self.worst);
             self.news = true;
             self.block_ends = now.saturating_add(BLOCK_US);
         }
@@ -130,7 +133,12 @@ impl Arrivals {
 
     /// Makes whoever asks look again.
     pub(super) const fn renew(&mut self) {
-        self.news = true;
+        (self.news, self.lately) = (true, i64::MAX);
+    }
+
+    /// Whether something came later than that of late, or is about to. Without, nothing calls for more delay.
+    pub(super) fn exceeds(&self, wanted_us: i64) -> bool {
+        self.lately.max(self.worst).max(self.pending) > wanted_us
     }
 
     /// Whether there is anything new since this was asked last.

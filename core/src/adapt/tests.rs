@@ -267,6 +267,25 @@ fn a_profile_with_a_higher_price_holds_more() {
     assert!(goals[0] < goals[2] && goals.is_sorted(), "{goals:?}");
 }
 
+#[test]
+fn forgetting_never_raises_the_goal() {
+    let mut world = Loop::new(Playout::Balanced);
+    world.run(40, &mut |_| Some(0));
+    let mut state = 60_328_875_586_541_729;
+    world.run(2, &mut |_| {
+        let late = noise(&mut state) % 24_358;
+        (noise(&mut state) % 100 >= 24).then_some(late)
+    });
+    world.run(1, &mut |_| Some(0));
+    let mut before = world.depth.goal_us();
+    for second in 2..30 {
+        world.run(1, &mut |_| Some(0));
+        let goal = world.depth.goal_us();
+        assert!(goal <= before, "{goal} us after {before} us, {second} s after the last late packet");
+        before = goal;
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: if cfg!(miri) { 1 } else { 48 }, ..ProptestConfig::default() })]
 

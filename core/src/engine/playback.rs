@@ -30,6 +30,8 @@ const PAUSE_SAMPLES: u64 = 48_000;
 /// one took a long way.)
 const REWIND_SAMPLES: u64 = 48_000;
 const REWIND_PACKETS: u8 = 3;
+/// A packet is overtaken by no more than so many copies.
+const COPIES_KNOWN: usize = 4;
 /// Made-up sound is heard in full for so long, and then fades out.
 const FADE_AFTER_SAMPLES: usize = 60 * 48;
 /// It has faded out after so much more.
@@ -60,6 +62,8 @@ pub enum Refused {
     Duplicate,
     /// It holds nothing, or more than 60 ms.
     Length,
+    /// A copy of what came, or of what is over.
+    Spare,
 }
 
 /// Keeps packets, makes sound.
@@ -77,6 +81,8 @@ pub struct Playback<D, P> {
     stretch: Stretch,
     /// Stream time of the end of the packet that was decoded last.
     latest_end: MediaTime,
+    /// The latest packets that were played from copies: what comes of them now is not late, it is here already.
+    copied: [MediaTime; COPIES_KNOWN],
     /// Samples made up since the latest one from a packet.
     made_up: usize,
     /// Of these, those for which stream time stood still.
@@ -109,6 +115,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             resampler: Resampler::new(channels),
             stretch: Stretch::new(channels),
             latest_end: MediaTime::ZERO,
+            copied: [MediaTime(u64::MAX); COPIES_KNOWN],
             made_up: 0,
             held: 0,
             pausing: false,
@@ -161,6 +168,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     fn restart(&mut self) {
         self.store.clear();
         self.depth.restart();
+        self.copied = [MediaTime(u64::MAX); COPIES_KNOWN];
         self.stop();
     }
 
@@ -244,7 +252,10 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         self.next = MediaTime(front.extent.media.plus(skipped).0.min(last));
         let old = |front: &crate::jitter::Arrival<P>, next| front.extent.end() <= next;
         while self.store.front().is_some_and(|front| old(front, self.next)) {
-            drop(self.store.take_front());
+            if self.store.take_front().is_some_and(|front| front.payload.is_copy()) {
+                self.report.spare_copies = self.report.spare_copies.wrapping_add(1);
+                continue;
+            }
             self.report.overflow = self.report.overflow.wrapping_add(1);
             self.report.metrics.record_dropped(1);
         }
@@ -270,5 +281,7 @@ const fn span(us: i64) -> Span {
     Span::from_micros(if us > 0 { us.unsigned_abs() } else { 0 })
 }
 
+#[cfg(test)]
+mod copies;
 #[cfg(test)]
 mod tests;

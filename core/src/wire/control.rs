@@ -1,4 +1,4 @@
-//! The payloads of greetings and refusals.
+//! The payloads of greetings, refusals and reports.
 
 use super::WireError;
 use crate::config::{Channels, ConfigError, FrameLen};
@@ -28,7 +28,10 @@ impl Role {
     }
 }
 
-/// A client's greeting: role, flags, two bytes of zero, and a name of at most 64 bytes of UTF-8.
+/// Bit of the byte that says which additions somebody understands: copies in packets, and reports.
+const REDUNDANCY: u8 = 1;
+
+/// A client's greeting: role, flags, additions, a byte of zero, and a name of at most 64 bytes of UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Hello<'a> {
@@ -36,6 +39,8 @@ pub struct Hello<'a> {
     pub role: Role,
     /// A talker that replaces the one who is talking.
     pub takeover: bool,
+    /// It understands packets with copies, and takes or sends reports. Who does not ask is sent none of that.
+    pub redundancy: bool,
     /// What the client calls itself, for logs and status.
     pub name: &'a str,
 }
@@ -47,7 +52,7 @@ impl<'a> Hello<'a> {
     /// [`WireError`] naming the field.
     pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
         let too_short = WireError::Incomplete { needed: 4 };
-        let ([role, flags, _, _], name) = payload.split_first_chunk::<4>().ok_or(too_short)?;
+        let ([role, flags, additions, _], name) = payload.split_first_chunk::<4>().ok_or(too_short)?;
         let role = match role {
             1 => Role::Listener,
             2 => Role::Talker,
@@ -58,7 +63,7 @@ impl<'a> Hello<'a> {
             return Err(WireError::Field("hello flags", u32::from(*flags)));
         }
         let name = core::str::from_utf8(name).map_err(|_| WireError::Text("name"))?;
-        Ok(Self { role, takeover: *flags == 1, name })
+        Ok(Self { role, takeover: *flags == 1, redundancy: additions & REDUNDANCY != 0, name })
     }
 
     /// Writes the payload into `out`; returns its length.
@@ -70,10 +75,15 @@ impl<'a> Hello<'a> {
         let too_long = WireError::Length { got: length, min: 4, max: out.len() };
         let out = out.get_mut(..length).ok_or(too_long)?;
         let (head, name) = out.split_first_chunk_mut::<4>().ok_or(too_long)?;
-        *head = [self.role as u8, u8::from(self.takeover), 0, 0];
+        *head = [self.role as u8, u8::from(self.takeover), additions(self.redundancy), 0];
         name.iter_mut().zip(self.name.bytes()).for_each(|(to, from)| *to = from);
         Ok(length)
     }
+}
+
+/// What of the additions is understood, as a byte. Other bits mean nothing yet.
+const fn additions(redundancy: bool) -> u8 {
+    if redundancy { REDUNDANCY } else { 0 }
 }
 
 /// The daemon's answer to a greeting, 16 bytes: what the stream in the client's direction is like.
@@ -88,6 +98,8 @@ pub struct Welcome {
     pub frame: FrameLen,
     /// Coded bits a second.
     pub bitrate_bps: u32,
+    /// The client asked for redundancy, and the daemon knows it, too.
+    pub redundancy: bool,
 }
 
 impl Welcome {
@@ -97,7 +109,7 @@ impl Welcome {
     /// [`WireError`] naming the field.
     pub fn parse(payload: &[u8]) -> Result<Self, WireError> {
         let fields = payload.first_chunk::<16>().ok_or(WireError::Incomplete { needed: 16 })?;
-        let [c0, c1, c2, c3, channels, _, f0, f1, b0, b1, b2, b3, _, _, _, _] = *fields;
+        let [c0, c1, c2, c3, channels, additions, f0, f1, b0, b1, b2, b3, _, _, _, _] = *fields;
         let samples = u32::from(u16::from_le_bytes([f0, f1]));
         let channels = Channels::from_count(u32::from(channels)).map_err(|error| match error {
             ConfigError::Channels(count) => WireError::Field("channels", count),
@@ -108,6 +120,7 @@ impl Welcome {
             channels,
             frame: FrameLen::from_samples(samples).ok_or(WireError::Field("frame samples", samples))?,
             bitrate_bps: u32::from_le_bytes([b0, b1, b2, b3]),
+            redundancy: additions & REDUNDANCY != 0,
         })
     }
 
@@ -117,7 +130,39 @@ impl Welcome {
         let [c0, c1, c2, c3] = self.client.to_le_bytes();
         let [f0, f1, _, _] = self.frame.samples().to_le_bytes();
         let [b0, b1, b2, b3] = self.bitrate_bps.to_le_bytes();
-        [c0, c1, c2, c3, self.channels.count() as u8, 0, f0, f1, b0, b1, b2, b3, 0, 0, 0, 0]
+        let channels = self.channels.count() as u8;
+        [c0, c1, c2, c3, channels, additions(self.redundancy), f0, f1, b0, b1, b2, b3, 0, 0, 0, 0]
+    }
+}
+
+/// What arrived of a stream, 16 bytes, the last eight of them zero. Both numbers count from the stream's beginning and
+/// wrap, so that a report that is lost takes nothing with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Report {
+    /// Packets that should have come by now, by their sequence numbers.
+    pub expected: u32,
+    /// Those of them that came, each counted once.
+    pub received: u32,
+}
+
+impl Report {
+    /// Reads a report's payload.
+    ///
+    /// # Errors
+    /// [`WireError::Incomplete`] if it is cut short.
+    pub fn parse(payload: &[u8]) -> Result<Self, WireError> {
+        let fields = payload.first_chunk::<16>().ok_or(WireError::Incomplete { needed: 16 })?;
+        let [e0, e1, e2, e3, r0, r1, r2, r3, ..] = *fields;
+        Ok(Self { expected: u32::from_le_bytes([e0, e1, e2, e3]), received: u32::from_le_bytes([r0, r1, r2, r3]) })
+    }
+
+    /// The payload.
+    #[must_use]
+    pub fn emit(&self) -> [u8; 16] {
+        let [e0, e1, e2, e3] = self.expected.to_le_bytes();
+        let [r0, r1, r2, r3] = self.received.to_le_bytes();
+        [e0, e1, e2, e3, r0, r1, r2, r3, 0, 0, 0, 0, 0, 0, 0, 0]
     }
 }
 
@@ -199,8 +244,8 @@ mod tests {
     #[test]
     fn greetings_survive_the_wire() {
         for role in [Role::Listener, Role::Talker, Role::Observer] {
-            for takeover in [false, true] {
-                let hello = Hello { role, takeover, name: "küche" };
+            for (takeover, redundancy) in [(false, false), (true, false), (false, true)] {
+                let hello = Hello { role, takeover, redundancy, name: "küche" };
                 let mut bytes = [0; 68];
                 let length = hello.emit(&mut bytes).unwrap();
                 assert_eq!(Hello::parse(&bytes[..length]), Ok(hello));
@@ -214,21 +259,36 @@ mod tests {
         assert_eq!(Hello::parse(&[9, 0, 0, 0]), Err(WireError::Field("role", 9)));
         assert_eq!(Hello::parse(&[1, 2, 0, 0]), Err(WireError::Field("hello flags", 2)));
         assert_eq!(Hello::parse(&[1, 0, 0, 0, 0xff]), Err(WireError::Text("name")));
-        assert!(Hello { role: Role::Talker, takeover: false, name: "abcde" }.emit(&mut [0; 8]).is_err());
+        assert!(
+            Hello { role: Role::Talker, takeover: false, redundancy: false, name: "abcde" }.emit(&mut [0; 8]).is_err()
+        );
     }
 
     #[test]
     fn welcomes_survive_the_wire_for_every_frame_length() {
         for frame in FrameLen::ALL {
-            let welcome = Welcome { client: 0xdead_beef, channels: Channels::Stereo, frame, bitrate_bps: 96_000 };
+            let redundancy = frame > FrameLen::Ms10;
+            let channels = Channels::Stereo;
+            let welcome = Welcome { client: 0xdead_beef, channels, frame, bitrate_bps: 96_000, redundancy };
             assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
         }
-        let mut bytes = Welcome { client: 1, channels: Channels::Mono, frame: FrameLen::Ms5, bitrate_bps: 1 }.emit();
+        let (channels, frame) = (Channels::Mono, FrameLen::Ms5);
+        let mut bytes = Welcome { client: 1, channels, frame, bitrate_bps: 1, redundancy: false }.emit();
         bytes[4] = 3;
         assert_eq!(Welcome::parse(&bytes), Err(WireError::Field("channels", 3)));
         bytes[4] = 2;
         bytes[6] = 1;
         assert_eq!(Welcome::parse(&bytes), Err(WireError::Field("frame samples", 1)));
+    }
+
+    #[test]
+    fn reports_survive_the_wire_and_leave_room_for_more() {
+        let report = Report { expected: 0x0102_0304, received: u32::MAX };
+        let mut bytes = report.emit();
+        assert_eq!(bytes[8..], [0; 8]);
+        bytes[8..].fill(9);
+        assert_eq!(Report::parse(&bytes), Ok(report), "what it will mean one day is not looked at");
+        assert_eq!(Report::parse(&bytes[..15]), Err(WireError::Incomplete { needed: 16 }));
     }
 
     #[test]

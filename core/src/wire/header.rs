@@ -31,22 +31,32 @@ pub enum Kind {
     Status = 6,
     /// Either way: I leave in good order.
     Bye = 7,
+    /// Receiver of packets → their sender, if both said that they know it: what arrived.
+    Report = 8,
 }
 
 impl Kind {
     /// The kind with the highest number.
-    pub const LAST: Self = Self::Bye;
+    pub const LAST: Self = Self::Report;
 
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 7] =
-        [Self::Hello, Self::Welcome, Self::Error, Self::Packet, Self::StatusRequest, Self::Status, Self::Bye];
+    pub const ALL: [Self; 8] = [
+        Self::Hello,
+        Self::Welcome,
+        Self::Error,
+        Self::Packet,
+        Self::StatusRequest,
+        Self::Status,
+        Self::Bye,
+        Self::Report,
+    ];
 
     /// The shortest and the longest payload of this kind, in bytes.
     #[must_use]
     pub const fn payload_bounds(self) -> (usize, usize) {
         match self {
             Self::Hello => (4, 4 + CLIENT_NAME_MAX),
-            Self::Welcome => (16, 16),
+            Self::Welcome | Self::Report => (16, 16),
             Self::Error => (2, 512),
             Self::Packet => (1, PAYLOAD_MAX),
             Self::StatusRequest | Self::Bye => (0, 0),
@@ -67,6 +77,8 @@ impl Flags {
     pub const START: Self = Self(1);
     /// Sound was lost between the packet before and this one.
     pub const GAP: Self = Self(1 << 1);
+    /// A copy of an earlier packet is in front of this one: see [`redundant`](super::redundant).
+    pub const COPY: Self = Self(1 << 2);
 
     /// Whether all marks of `other` are set.
     #[must_use]
@@ -78,6 +90,12 @@ impl Flags {
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// These marks without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 }
 
@@ -283,7 +301,7 @@ mod tests {
         }
 
         #[test]
-        fn a_message_is_found_however_the_bytes_arrive(cut in 0_usize..100, kind in 0_usize..7) {
+        fn a_message_is_found_however_the_bytes_arrive(cut in 0_usize..100, kind in 0_usize..8) {
             let bytes = message(Kind::ALL[kind]);
             let cut = cut.min(bytes.len());
             match parse(&bytes[..cut]) {

@@ -7,8 +7,9 @@
 mod control;
 mod frame;
 mod header;
+pub mod redundant;
 
-pub use control::{ErrorCode, Fault, Hello, Role, Welcome};
+pub use control::{ErrorCode, Fault, Hello, Report, Role, Welcome};
 pub use frame::Frame;
 pub use header::{Flags, HEADER_LEN, Header, Kind, VERSION};
 

@@ -8,6 +8,7 @@ use crate::pcm::Uri;
 use crate::rt::{self, now};
 use clap::Args;
 use soundpost_core::config::Playout;
+use soundpost_core::redundancy::Tally;
 use soundpost_core::wire::{Hello, Kind, Role};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +28,9 @@ pub(super) struct Listen {
     /// Delay or gaps: low, balanced, smooth or frozen.
     #[arg(long, default_value = "balanced", value_name = "PROFILE")]
     playout: Playout,
+    /// Do not report loss, and neither get nor send packets twice because of it.
+    #[arg(long)]
+    no_redundancy: bool,
     #[command(flatten)]
     socket: SocketArg,
 }
@@ -34,7 +38,12 @@ pub(super) struct Listen {
 impl Listen {
     pub(super) fn run(self) -> Outcome {
         runtime()?.block_on(async {
-            let hello = Hello { role: Role::Listener, takeover: false, name: "soundpost listen" };
+            let hello = Hello {
+                role: Role::Listener,
+                takeover: false,
+                redundancy: !self.no_redundancy,
+                name: "soundpost listen",
+            };
             let mut connection = Connection::open(&self.socket.path(), &hello).await?;
             let _ = rt::prepare();
             let mut side = PlaybackSide::start(&self.output, connection.welcome.channels, self.playout)?;
@@ -60,13 +69,14 @@ async fn receive(
     let deadline = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
     tokio::pin!(deadline);
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
-    let mut first = true;
+    let (mut first, mut tally) = (true, Tally::new());
     let (mut too_many, shown) = (0_u64, live::wanted());
     loop {
         tokio::select! {
             biased;
             incoming = connection.next() => match incoming? {
                 Incoming::Packet(header, payload) => {
+                    let report = tally.received(now(), header.sequence);
                     match side.push(header, payload, first) {
                         Ok(()) => first = false,
                         Err(why) => {
@@ -74,12 +84,15 @@ async fn receive(
                             tracing::debug!("a packet was not played: {why:?} ({too_many} so far)");
                         }
                     }
+                    if let Some(report) = report {
+                        connection.report(report);
+                    }
                 }
                 Incoming::Bye => {
                     eprintln!("the daemon stops");
                     return Ok(());
                 }
-                Incoming::Status(_) => {}
+                Incoming::Status(_) | Incoming::Report(_) => {}
             },
             () = &mut deadline => break,
             _ = interrupt.recv() => break,

@@ -33,7 +33,7 @@ impl Status {
 }
 
 async fn ask(path: &Path) -> Result<String, ClientError> {
-    let hello = Hello { role: Role::Observer, takeover: false, name: "soundpost status" };
+    let hello = Hello { role: Role::Observer, takeover: false, redundancy: false, name: "soundpost status" };
     let mut connection = Connection::open(path, &hello).await?;
     connection.send(Kind::StatusRequest, &[])?;
     let json = loop {

@@ -8,7 +8,9 @@ use crate::socket::{self, Received, Sent};
 use soundpost_core::capacity::{CLIENTS_MAX, FRAME_SAMPLES_MAX, LISTENER_QUEUE_BYTES, PAYLOAD_MAX};
 use soundpost_core::codec::opus_samples;
 use soundpost_core::config::TIMING;
-use soundpost_core::wire::{ErrorCode, HEADER_LEN, Header, Hello, Kind, Role, WireError};
+use soundpost_core::redundancy::{Redundancy, Tally};
+use soundpost_core::wire::redundant;
+use soundpost_core::wire::{ErrorCode, Flags, HEADER_LEN, Header, Hello, Kind, Report, Role, Welcome, WireError};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -44,12 +46,12 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
         drop(place);
         let late = || End::Fault(ErrorCode::Unexpected, format!("no Hello within {} s", deadline.as_secs()));
         let (id, end) = match joined.unwrap_or_else(|_| Err(late())) {
-            Ok((id, role, leave)) => {
+            Ok((member, leave)) => {
                 let end = tokio::select! {
                     () = leave.notified() => End::InOrder,
-                    end = converse(&hub, id, role, &client, &mut room) => end,
+                    end = converse(&hub, member, &client, &mut room) => end,
                 };
-                (Some(id), end)
+                (Some(member.id), end)
             }
             Err(end) => (None, end),
         };
@@ -64,8 +66,16 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
     });
 }
 
+/// What of a client decides about what it may send.
+#[derive(Clone, Copy)]
+struct Member {
+    id: u32,
+    role: Role,
+    redundancy: bool,
+}
+
 /// Waits for the greeting and answers it.
-async fn introduce(hub: &Hub, client: &Rc<UnixSeqpacket>, room: &mut [u8]) -> Result<(u32, Role, Rc<Notify>), End> {
+async fn introduce(hub: &Hub, client: &Rc<UnixSeqpacket>, room: &mut [u8]) -> Result<(Member, Rc<Notify>), End> {
     let (header, payload) = next(client, room).await?;
     if header.kind != Kind::Hello {
         return Err(End::Fault(ErrorCode::Unexpected, format!("{:?} before Hello", header.kind)));
@@ -76,7 +86,8 @@ async fn introduce(hub: &Hub, client: &Rc<UnixSeqpacket>, room: &mut [u8]) -> Re
     }
     let leave = Rc::new(Notify::new());
     let peer = client.peer_cred().map_err(|_| End::Vanished)?;
-    let member = Client {
+    let (role, redundancy) = (hello.role, hello.redundancy);
+    let newcomer = Client {
         socket: Rc::clone(client),
         role: hello.role,
         name: hello.name.to_owned(),
@@ -85,27 +96,40 @@ async fn introduce(hub: &Hub, client: &Rc<UnixSeqpacket>, room: &mut [u8]) -> Re
         since: now(),
         packets: 0,
         dropped: 0,
+        copies: 0,
+        redundancy: redundancy.then(Redundancy::new),
+        tally: Tally::new(),
         leave: Rc::clone(&leave),
     };
-    let id = hub.join(member, hello.takeover).map_err(|(code, text)| End::Fault(code, text))?;
-    if socket::send_control(client, Kind::Welcome, &hub.describe(id, hello.role).emit()) != Sent::Yes {
+    let id = hub.join(newcomer, hello.takeover).map_err(|(code, text)| End::Fault(code, text))?;
+    let welcome = Welcome { redundancy, ..hub.describe(id, role) };
+    if socket::send_control(client, Kind::Welcome, &welcome.emit()) != Sent::Yes {
         hub.part(id, true);
         return Err(End::Vanished);
     }
-    Ok((id, hello.role, leave))
+    Ok((Member { id, role, redundancy }, leave))
 }
 
 /// Serves what the client asks for until it goes.
-async fn converse(hub: &Hub, id: u32, role: Role, client: &UnixSeqpacket, room: &mut [u8]) -> End {
+async fn converse(hub: &Hub, member: Member, client: &UnixSeqpacket, room: &mut [u8]) -> End {
+    let Member { id, role, redundancy } = member;
     loop {
         let (header, payload) = match next(client, room).await {
             Ok(message) => message,
             Err(end) => return end,
         };
         match (header.kind, role) {
-            (Kind::Packet, Role::Talker) => match opus_samples(payload) {
-                Some(samples) if samples as usize <= FRAME_SAMPLES_MAX => hub.take_packet(id, header, payload),
-                samples => return End::Fault(ErrorCode::Malformed, too_long(samples)),
+            (Kind::Packet, Role::Talker) => {
+                // What was not agreed upon means nothing.
+                let flags = if redundancy { header.flags } else { header.flags.without(Flags::COPY) };
+                if let Err(end) = check(flags, payload) {
+                    return end;
+                }
+                hub.take_packet(id, Header { flags, ..header }, payload);
+            }
+            (Kind::Report, Role::Listener) if redundancy => match Report::parse(payload) {
+                Ok(report) => hub.take_report(id, report),
+                Err(error) => return malformed(error),
             },
             (Kind::StatusRequest, _) => {
                 let status = hub.status().to_json();
@@ -138,6 +162,18 @@ fn malformed(error: WireError) -> End {
         _ => ErrorCode::Malformed,
     };
     End::Fault(code, error.to_string())
+}
+
+/// Whether a talker's packet, and the copy in it, can be played.
+fn check(flags: Flags, payload: &[u8]) -> Result<(), End> {
+    let parts = redundant::split(flags, payload).map_err(malformed)?;
+    for bytes in [Some(parts.packet), parts.copy.map(|copy| copy.bytes)].into_iter().flatten() {
+        match opus_samples(bytes) {
+            Some(samples) if samples as usize <= FRAME_SAMPLES_MAX => {}
+            samples => return Err(End::Fault(ErrorCode::Malformed, too_long(samples))),
+        }
+    }
+    Ok(())
 }
 
 fn too_long(samples: Option<u32>) -> String {

@@ -3,16 +3,18 @@
 use super::Settings;
 use super::status::{BoardStatus, ClientStatus, Status};
 use crate::board::{Amp, Panel};
-use crate::direction::{CaptureSide, PlaybackSide, Rejected, State};
+use crate::direction::{CaptureSide, Captured, PlaybackSide, Rejected, State};
 use crate::gpio::Edges;
 use crate::rt::{Bell, Grants, now};
 use crate::socket::{self, Sent};
 use soundpost_core::board::Muted;
 use soundpost_core::capacity::CLIENTS_MAX;
-use soundpost_core::config::{BOARD, Stream};
+use soundpost_core::config::{BOARD, Stream, Tuning};
+use soundpost_core::engine::capture::Command;
 use soundpost_core::meter::AudioMetrics;
+use soundpost_core::redundancy::{self, Redundancy, Tally};
 use soundpost_core::time::Instant;
-use soundpost_core::wire::{ErrorCode, Header, Kind, Role, Welcome};
+use soundpost_core::wire::{ErrorCode, Frame, Header, Kind, Report, Role, Welcome};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -32,6 +34,12 @@ pub(super) struct Client {
     pub(super) packets: u64,
     /// Packets that this listener was too slow for, or that came too fast from this talker.
     pub(super) dropped: u64,
+    /// Packets that were sent to this listener with a copy of the one before.
+    pub(super) copies: u64,
+    /// What this listener's reports ask for; `None` if it did not ask to send any.
+    pub(super) redundancy: Option<Redundancy>,
+    /// What came from this talker.
+    pub(super) tally: Tally,
     /// Tells the client's task to end.
     pub(super) leave: Rc<Notify>,
 }
@@ -47,6 +55,10 @@ pub(super) struct Hub {
     amp: RefCell<Option<Amp>>,
     capture: RefCell<CaptureSide>,
     playback: RefCell<PlaybackSide>,
+    /// The packet that was captured last, while anybody gets copies.
+    before: RefCell<Option<Captured>>,
+    /// The loss that the encoder was told to expect, in percent.
+    expected_loss: Cell<u8>,
     panel: RefCell<Option<Panel>>,
     /// Somebody began or ceased to talk: the amplifier wants to know.
     pin_news: Notify,
@@ -69,12 +81,14 @@ impl Hub {
         (panel, amp): (Option<Panel>, Option<Amp>),
     ) -> Self {
         Self {
-            settings,
             grants,
             started: now(),
             amp: RefCell::new(amp),
             capture: RefCell::new(capture),
             playback: RefCell::new(playback),
+            before: RefCell::default(),
+            expected_loss: Cell::new(settings.stream.tuning.expected_loss_percent),
+            settings,
             panel: RefCell::new(panel),
             pin_news: Notify::new(),
             sent: RefCell::default(),
@@ -197,6 +211,7 @@ impl Hub {
             self.pin_news.notify_one();
         }
         let Some(client) = self.clients.borrow_mut().remove(&id) else { return };
+        self.prepare_encoder();
         if dropped {
             self.sent.borrow_mut().record_connection_drop();
         }
@@ -209,30 +224,41 @@ impl Hub {
         );
     }
 
-    /// What the stream in the client's direction is like.
+    /// What the stream in the client's direction is like, without additions.
     pub(super) fn describe(&self, id: u32, role: Role) -> Welcome {
         let Stream { channels, frame, tuning, .. } = match role {
             Role::Talker => self.settings.talk,
             Role::Listener | Role::Observer => self.settings.stream,
         };
-        Welcome { client: id, channels, frame, bitrate_bps: tuning.bitrate.bps() }
+        Welcome { client: id, channels, frame, bitrate_bps: tuning.bitrate.bps(), redundancy: false }
     }
 
     /// Gives every listener every captured packet that is there. One that is full loses its newest.
     pub(super) fn hand_on_packets(&self) {
         let mut capture = self.capture.borrow_mut();
+        let mut before = self.before.borrow_mut();
         while let Some(packet) = capture.next_packet() {
-            packet.with(|frame| self.send_to_listeners(&frame.header, frame.payload()));
+            let wanted = packet.with(|frame| match &*before {
+                Some(before) => before.with(|before| self.send_to_listeners(frame, Some(before))),
+                None => self.send_to_listeners(frame, None),
+            });
+            *before = wanted.then_some(packet);
         }
     }
 
-    fn send_to_listeners(&self, header: &Header, payload: &[u8]) {
+    /// Gives every listener a packet, and a copy of the one before to those who need it; whether there are such.
+    fn send_to_listeners(&self, frame: &Frame, before: Option<&Frame>) -> bool {
         let mut clients = self.clients.borrow_mut();
-        let mut reached = false;
+        let (mut reached, mut wanted) = (false, false);
         for client in clients.values_mut().filter(|client| client.role == Role::Listener) {
-            match socket::send_now(&client.socket, header, payload) {
+            let need = client.redundancy.map_or(0, |redundancy| redundancy.need());
+            let copies = redundancy::copies(&self.settings.stream, need);
+            wanted |= copies;
+            let (sent, copied) = socket::send_frame(&client.socket, frame, before.filter(|_| copies));
+            match sent {
                 Sent::Yes => {
                     client.packets += 1;
+                    client.copies += u64::from(copied);
                     reached = true;
                 }
                 Sent::Full => client.dropped += 1,
@@ -242,9 +268,36 @@ impl Hub {
         }
         let mut sent = self.sent.borrow_mut();
         let time = now();
-        sent.record_frame(time, payload.len());
+        sent.record_frame(time, frame.payload().len());
         if reached {
-            sent.record_latency(time.since(header.captured));
+            sent.record_latency(time.since(frame.header.captured));
+        }
+        wanted
+    }
+
+    /// A listener says what arrived.
+    pub(super) fn take_report(&self, id: u32, report: Report) {
+        if let Some(redundancy) = self.clients.borrow_mut().get_mut(&id).and_then(|client| client.redundancy.as_mut()) {
+            redundancy.observe(now(), report);
+        }
+        self.prepare_encoder();
+    }
+
+    /// Tells the encoder what loss to expect, if that is another than before.
+    fn prepare_encoder(&self) {
+        let clients = self.clients.borrow();
+        let listeners = clients.values().filter(|client| client.role == Role::Listener);
+        let needs = listeners.map(|client| client.redundancy.map_or(0, |redundancy| redundancy.need()));
+        let stream = &self.settings.stream;
+        let percent = redundancy::in_band(stream, redundancy::shared(needs));
+        if percent == self.expected_loss.get() {
+            return;
+        }
+        let tuning = Tuning { expected_loss_percent: percent, ..stream.tuning };
+        // With no room for a command, the next report brings the next attempt.
+        if self.capture.borrow_mut().command(Command::Retune(tuning, stream.frame)).is_ok() {
+            self.expected_loss.set(percent);
+            tracing::info!("capture: the encoder is prepared for {percent} % of loss");
         }
     }
 
@@ -254,6 +307,11 @@ impl Hub {
         let Some(client) = clients.get_mut(&id).filter(|_| self.talker.get() == Some(id)) else { return };
         let first = client.packets == 0;
         client.packets += 1;
+        let report = client.tally.received(now(), header.sequence);
+        if let Some(report) = report.filter(|_| client.redundancy.is_some()) {
+            // When there is no room the next one says the same.
+            let _ = socket::send_control(&client.socket, Kind::Report, &report.emit());
+        }
         match self.playback.borrow_mut().push(header, payload, first) {
             Ok(()) => {}
             Err(Rejected::Scarce | Rejected::Length) => {
@@ -300,6 +358,7 @@ impl Hub {
             time,
             capture: (&capture.opened.clone(), capture.state(), capture.report(), capture.pool()),
             sent: *self.sent.borrow(),
+            expected_loss: self.expected_loss.get(),
             playback: (&playback.opened.clone(), playback.state(), playback.report(), playback.pool()),
             talker_drops: self.talker_drops.get(),
             told_to_mute: panel.as_ref().is_some_and(|panel| panel.told().0),

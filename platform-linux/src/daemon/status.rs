@@ -1,5 +1,7 @@
 //! What the daemon tells about itself: one structure, as JSON for programs and as a table for people.
 
+mod words;
+
 use super::Settings;
 use super::hub::Client;
 use crate::direction::State;
@@ -10,7 +12,7 @@ use soundpost_core::meter::{AudioMetrics, CaptureReport, PlaybackReport};
 use soundpost_core::pool::PoolStats;
 use soundpost_core::signal::Level;
 use soundpost_core::time::{Instant, Span};
-use std::fmt;
+use soundpost_core::wire::Role;
 
 /// The whole status. Units end the names.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -134,6 +136,8 @@ pub struct CaptureStatus {
     pub muted_frames: u64,
     /// Frames that the encoder refused.
     pub encode_errors: u64,
+    /// Loss that the encoder is prepared for, in percent.
+    pub expected_loss_percent: u8,
     /// The pool.
     pub pool: PoolStatus,
 }
@@ -161,6 +165,10 @@ pub struct PlaybackStatus {
     pub concealed_ms: f64,
     /// Sound rebuilt from redundancy.
     pub recovered_ms: f64,
+    /// Sound of lost packets played from copies.
+    pub copied_ms: f64,
+    /// Copies that nobody needed.
+    pub spare_copies: u64,
     /// Sound made up while waiting for late ones.
     pub held_ms: f64,
     /// Waits.
@@ -212,6 +220,10 @@ pub struct ClientStatus {
     pub packets: u64,
     /// Packets that it was too slow for, or sent too fast.
     pub dropped: u64,
+    /// Packets that were sent to it with a copy of the one before.
+    pub copies: u64,
+    /// Packets that it says it lost, smoothed, in percent.
+    pub loss_percent: Option<f64>,
 }
 
 /// Where a status comes from.
@@ -222,6 +234,7 @@ pub(super) struct Sources<'a> {
     pub(super) time: Instant,
     pub(super) capture: (&'a Opened, State, CaptureReport, PoolStats),
     pub(super) sent: AudioMetrics,
+    pub(super) expected_loss: u8,
     pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
     pub(super) talker_drops: u64,
     /// Capture was told to mute, whether it has taken that yet or not.
@@ -275,6 +288,7 @@ impl CaptureStatus {
             muted: from.told_to_mute || report.is_muted,
             muted_frames: report.muted,
             encode_errors: report.encode_errors,
+            expected_loss_percent: from.expected_loss,
             pool: PoolStatus::of(*pool),
         }
     }
@@ -310,6 +324,8 @@ impl PlaybackStatus {
             lost: report.lost,
             concealed_ms: samples_ms(report.concealed_samples),
             recovered_ms: samples_ms(report.recovered_samples),
+            copied_ms: samples_ms(report.copied_samples),
+            spare_copies: report.spare_copies,
             held_ms: samples_ms(report.held_samples),
             holds: report.holds,
             silent_ms: samples_ms(report.silent_samples),
@@ -372,6 +388,7 @@ impl PoolStatus {
 
 impl ClientStatus {
     pub(super) fn of(id: u32, client: &Client, time: Instant) -> Self {
+        let loss = client.redundancy.filter(|_| client.role == Role::Listener);
         Self {
             id,
             role: client.role.name().to_owned(),
@@ -381,6 +398,8 @@ impl ClientStatus {
             connected_s: ms(time.since(client.since)) / 1000.0,
             packets: client.packets,
             dropped: client.dropped,
+            copies: client.copies,
+            loss_percent: loss.map(|loss| f64::from(loss.loss_ppm()) / 10_000.0),
         }
     }
 }
@@ -393,99 +412,6 @@ fn ms(span: Span) -> f64 {
 /// Peak level in dB below full scale, rounded to a tenth; `None` for silence.
 pub(crate) fn dbfs(level: Level) -> Option<f64> {
     (level.peak > 0).then(|| (200.0 * (f64::from(level.peak) / 32_768.0).log10()).round() / 10.0)
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let yes_no = |yes| if yes { "yes" } else { "no" };
-        let (capture, playback) = (&self.capture, &self.playback);
-        writeln!(f, "soundpost {} · process {} · up {:.0} s", self.version, self.pid, self.uptime_s)?;
-        writeln!(f, "  socket     {}", self.socket)?;
-        writeln!(f, "  real-time  {}, memory locked {}", yes_no(self.realtime), yes_no(self.memory_locked))?;
-        writeln!(f, "capture{}", if capture.muted { " (muted)" } else { "" })?;
-        write!(f, "{}", capture.device)?;
-        writeln!(
-            f,
-            "  stream     {} · {} kbit/s · {} ch · {} ms frames",
-            capture.quality,
-            capture.bitrate_bps / 1000,
-            capture.channels,
-            capture.frame_ms
-        )?;
-        write!(f, "{}", capture.metrics)?;
-        writeln!(
-            f,
-            "  lost       {} samples in {} xruns; {} frames to scarcity",
-            capture.lost_samples,
-            capture.device.xruns,
-            capture.dropped_no_slot + capture.dropped_ring_full
-        )?;
-        writeln!(f, "playback{}", if playback.playing { "" } else { " (idle)" })?;
-        write!(f, "{playback}")?;
-        write!(f, "{}", self.board)?;
-        writeln!(f, "clients    {}", self.clients.len())?;
-        for client in &self.clients {
-            let pid = client.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
-            writeln!(
-                f,
-                "  {:<9}#{:<4}{:<20} process {pid:<8}{:>9} packets {:>6} dropped {:>8.1} s",
-                client.role, client.id, client.name, client.packets, client.dropped, client.connected_s
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for BoardStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [("lamp", &self.lamp), ("mute switch", &self.mute_switch), ("amplifier", &self.amp)];
-        let there = parts.into_iter().filter_map(|(name, state)| Some(format!("{name} {}", state.as_ref()?)));
-        let there: Vec<_> = there.collect();
-        if there.is_empty() { Ok(()) } else { writeln!(f, "board      {}", there.join(" · ")) }
-    }
-}
-
-impl fmt::Display for PlaybackStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.device, self.metrics)?;
-        writeln!(
-            f,
-            "  delay      {:.1} ms held (aim {:.1} ms), {:.1} ms queued; sender's clock {:+} ppm slow",
-            self.depth_ms, self.target_ms, self.queued_ms, self.drift_ppm
-        )?;
-        writeln!(
-            f,
-            "  made up    {:.0} ms for lost, {:.0} ms for late packets; {:.0} ms rebuilt; {} xruns, {} resyncs",
-            self.concealed_ms, self.held_ms, self.recovered_ms, self.device.xruns, self.resyncs
-        )?;
-        writeln!(
-            f,
-            "  stretched  {:.0} ms taken out in {} pieces, {:.0} ms put in in {}; {} packets lost, {} late",
-            self.cut_ms, self.removals, self.inserted_ms, self.insertions, self.lost, self.late
-        )
-    }
-}
-
-impl fmt::Display for DeviceStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = self.level_dbfs.map_or_else(|| "silent".to_owned(), |level| format!("{level:.0} dBFS"));
-        let reason = self.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-        writeln!(f, "  device     {} [{}{reason}] {level}", self.device, self.state)
-    }
-}
-
-impl fmt::Display for MetricsStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let latency = self.average_latency_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
-        writeln!(
-            f,
-            "  packets    {} ({} KiB), {} dropped; latency {latency}; {} clients vanished",
-            self.frames_received,
-            self.bytes_processed / 1024,
-            self.frames_dropped,
-            self.connection_drops
-        )
-    }
 }
 
 #[cfg(test)]

@@ -80,6 +80,16 @@ fn one_way(name: &str, way: &Direction) -> String {
         "    packets          {sent} sent, {lost} lost, {doubled} doubled, {garbled} garbled on the way; {} late, {} resyncs, {} xruns",
         counted.late, counted.resyncs, counted.xruns
     );
+    if way.repeats.copies > 0 {
+        let (repeats, more) = (way.repeats, way.repeats.copied_bytes as f64 * 100.0 / way.repeats.bytes.max(1) as f64);
+        let _ = writeln!(
+            text,
+            "    redundancy       {} copies sent ({more:.1} % more bytes), {:.0} ms played from them; {} changes of level",
+            repeats.copies,
+            ms(counted.copied),
+            repeats.changes
+        );
+    }
     if way.restarts > 0 || way.gave_up > 0 {
         let _ = writeln!(text, "    worker           {} restarts, given up {} times", way.restarts, way.gave_up);
     }

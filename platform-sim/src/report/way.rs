@@ -445,6 +445,7 @@ fn tables(page: &mut String, way: &Direction) {
         ("Dropped, for whatever reason", counted.dropped, "packet"),
         ("Could not be decoded", counted.decode_errors, "packet"),
         ("Resyncs", counted.resyncs, "time"),
+        ("Brought a copy along that nobody needed", counted.spare_copies, "packet"),
         ("Xruns of its sound card", counted.xruns, "time"),
     ] {
         let many = if count == 1 { "" } else { "s" };

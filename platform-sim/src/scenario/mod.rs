@@ -52,6 +52,9 @@ pub struct Scenario {
     /// Sound in a packet, if it is not the preset's.
     #[serde(default, with = "frame", skip_serializing_if = "Option::is_none")]
     pub frame: Option<FrameLen>,
+    /// Whether loss is answered by sending twice.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub redundancy: Redundancy,
     /// What is to be heard, where sound is real.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sound: Sound,
@@ -76,6 +79,17 @@ pub struct Scenario {
     /// What must come of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub expect: Expect,
+}
+
+/// What is done about loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redundancy {
+    /// It is reported, and then packets bring copies along, as long as that is worth it.
+    #[default]
+    Adaptive,
+    /// Nothing.
+    None,
 }
 
 /// A sound card.

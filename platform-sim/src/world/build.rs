@@ -2,6 +2,7 @@
 
 use super::clients::Client;
 use super::ends::{Ground, Receiver, Sender};
+use super::repeats::Talk;
 use super::worker::Worker;
 use super::{DAWN, Event, Line, Options, Panel, Way, World};
 use crate::VirtualClock;
@@ -128,6 +129,7 @@ impl Site<'_> {
             receiver: Receiver::new(to, speaker, Rc::clone(hosts.1), self.clock.clone()),
             ledger: Ledger::default(),
             record: Record::default(),
+            talk: Talk::default(),
             worker: Worker::new(worker, self.court.clone(), self.seed),
             called: false,
         }

@@ -131,6 +131,8 @@ impl World<'_, '_, '_> {
             decode_errors: report.decode_errors,
             resyncs: report.resyncs,
             xruns: report.xruns,
+            copied: report.copied_samples,
+            spare_copies: report.spare_copies,
         }
     }
 
@@ -287,6 +289,7 @@ fn direction(line: Line<'_, '_>, counted: Counted, link: [u64; 4]) -> Direction 
         counted,
         series: line.record.into_points(),
         link,
+        repeats: line.talk.repeats,
     }
 }
 

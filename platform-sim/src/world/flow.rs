@@ -102,7 +102,7 @@ impl World<'_, '_, '_> {
         let now = self.now();
         self.line(way).called = false;
         while let Some(packet) = self.line(way).sender.next_packet() {
-            let bytes: Bytes = packet.with(|frame| {
+            let (plain, rich) = packet.with(|frame| {
                 let line = self.line(way);
                 line.ledger.packets += 1;
                 line.ledger.bytes += frame.payload().len() as u64;
@@ -110,20 +110,22 @@ impl World<'_, '_, '_> {
                     let (court, mic) = (&self.court, self.capture.sender.card.borrow());
                     privacy::check(court, now, frame.payload(), &mic, &self.panel.lamp);
                 }
-                frame.header.emit().iter().chain(frame.payload()).copied().collect()
+                let line = self.line(way);
+                line.talk.write(frame, &line.sender.stream)
             });
             drop(packet);
             match way {
-                Way::Capture => self.serve(&bytes),
-                Way::Playback => self.talk(&bytes),
+                Way::Capture => self.serve(&plain, &rich),
+                Way::Playback => self.talk(&rich),
             }
         }
     }
 
-    fn serve(&mut self, packet: &Bytes) {
+    /// The listener with ears is the one who reports, and so the one who gets copies.
+    fn serve(&mut self, plain: &Bytes, rich: &Bytes) {
         let now = self.now();
         for index in 0..self.clients.len() {
-            let deliveries = self.clients[index].offer(now, packet);
+            let deliveries = self.clients[index].offer(now, if index == 0 { rich } else { plain });
             self.deliver(index, deliveries);
         }
     }
@@ -179,7 +181,10 @@ impl World<'_, '_, '_> {
     /// A packet is read from a socket.
     pub(super) fn receive(&mut self, way: Way, bytes: &Bytes) {
         match wire::parse(bytes) {
-            Ok((header, payload, [])) => self.line(way).receiver.push(header, payload),
+            Ok((header, payload, [])) => {
+                self.count(way, &header);
+                self.line(way).receiver.push(header, payload);
+            }
             Ok(_) | Err(_) => {
                 let words = format!("a packet of {} bytes could not be read back", bytes.len());
                 self.court.accuse("wire", self.now(), words);

@@ -10,6 +10,7 @@ mod ends;
 mod faults;
 mod finish;
 mod flow;
+mod repeats;
 mod worker;
 
 pub use ends::Codec;
@@ -26,8 +27,10 @@ use crate::record::{Glance, Record};
 use crate::scenario::{Part, Scenario};
 use clients::{Bytes, Client};
 use ends::{Ground, Pools, Receiver, Rings, Sender};
+use repeats::Talk;
 use soundpost_core::board::{MicrophoneGuard, MuteSwitch};
 use soundpost_core::time::{Instant, Span};
+use soundpost_core::wire::Report;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -112,6 +115,8 @@ enum Event {
     End(usize),
     /// From now on nothing is wrong any more.
     Heal,
+    /// A sender is told what arrived.
+    Report(Way, Report),
     /// A point of the record.
     Point,
 }
@@ -122,6 +127,7 @@ struct Line<'r, 'p> {
     receiver: Receiver<'r, 'p>,
     ledger: Ledger,
     record: Record,
+    talk: Talk,
     /// The process at the device's end.
     worker: Worker,
     /// Packets wait to be handed on.
@@ -243,6 +249,7 @@ impl<'r, 'p> World<'_, 'r, 'p> {
             Event::Begin(index) => self.begin_fault(index),
             Event::End(index) => self.end_fault(index),
             Event::Heal => self.heal(),
+            Event::Report(way, report) => self.heed(way, report),
             Event::Point => self.make_point(),
         }
     }
@@ -298,6 +305,7 @@ fn event_number(event: &Event) -> u64 {
         Event::Heal => 15,
         Event::Point => 16,
         Event::ReadSocket => 17,
+        Event::Report(way, _) => 18 + *way as u64,
     }
 }
 

@@ -167,12 +167,13 @@ pub(crate) fn every_kind_of_message_survives_the_wire_cut_anywhere() {
 pub(crate) fn greetings_and_refusals_survive_the_wire() {
     let mut room = [0; 64];
     for role in [Role::Listener, Role::Talker, Role::Observer] {
-        let hello = Hello { role, takeover: true, name: "küche" };
+        let hello = Hello { role, takeover: true, redundancy: false, name: "küche" };
         let length = hello.emit(&mut room).expect("it fits");
         assert_eq!(Hello::parse(&room[..length]), Ok(hello));
     }
     for frame in FrameLen::ALL {
-        let welcome = Welcome { client: 0xdead_beef, channels: Channels::Stereo, frame, bitrate_bps: 96_000 };
+        let welcome =
+            Welcome { client: 0xdead_beef, channels: Channels::Stereo, frame, bitrate_bps: 96_000, redundancy: true };
         assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
     }
     for code in ErrorCode::ALL {

@@ -4,7 +4,7 @@ use crate::board::Stopwatch;
 use core::hint::black_box;
 use soundpost_core::adapt::{Correction, Depth};
 use soundpost_core::capacity::STORE_PACKETS;
-use soundpost_core::codec::Extent;
+use soundpost_core::codec::{Extent, Payload};
 use soundpost_core::config::{Channels, Playout};
 use soundpost_core::jitter::{Arrival, Store, Stored};
 use soundpost_core::meter::AudioMetrics;
@@ -12,19 +12,36 @@ use soundpost_core::resample::Resampler;
 use soundpost_core::stretch::{LOOK_AHEAD_SAMPLES, Stretch, Urgency};
 use soundpost_core::time::{Instant, MediaTime, Span};
 
-fn packet(media: u64) -> Arrival<u64> {
+/// A packet is known by its stream time; a copy is one of an odd number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Numbered(u64);
+
+impl Payload for Numbered {
+    fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        read(&self.0.to_le_bytes())
+    }
+
+    fn is_copy(&self) -> bool {
+        self.0 % 2 == 1
+    }
+}
+
+fn packet(media: u64) -> Arrival<Numbered> {
     let extent = Extent { media: MediaTime(media), samples: 960 };
-    Arrival { extent, arrived: Instant::ZERO, captured: None, payload: media }
+    Arrival { extent, arrived: Instant::ZERO, captured: None, payload: Numbered(media) }
 }
 
 pub(crate) fn packets_come_out_in_stream_order_and_only_once() {
     let mut store = Store::new();
-    for media in [1920, 0, 2880, 960] {
+    let copy = Arrival { payload: Numbered(961), ..packet(960) };
+    assert_eq!(store.insert(copy), Stored::Kept);
+    for media in [1920, 0, 2880] {
         assert_eq!(store.insert(packet(media)), Stored::Kept);
     }
+    assert_eq!(store.insert(packet(960)), Stored::Confirmed);
     assert_eq!(store.insert(packet(960)), Stored::Duplicate);
     for media in [0, 960, 1920, 2880] {
-        assert_eq!(store.take_front().map(|front| front.payload), Some(media));
+        assert_eq!(store.take_front().map(|front| front.payload), Some(Numbered(media)));
     }
     assert!(store.is_empty());
 }
@@ -35,7 +52,7 @@ pub(crate) fn a_full_store_gives_up_its_oldest() {
         assert_eq!(store.insert(packet(n * 960)), Stored::Kept);
     }
     assert_eq!(store.insert(packet(100_000)), Stored::Displaced);
-    assert_eq!(store.front().map(|front| front.payload), Some(960));
+    assert_eq!(store.front().map(|front| front.payload), Some(Numbered(960)));
     assert_eq!((store.end(), store.len()), (Some(MediaTime(100_960)), STORE_PACKETS));
 }
 

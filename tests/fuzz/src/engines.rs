@@ -3,7 +3,7 @@
 use super::Script;
 use soundpost_core::adapt::CEILING;
 use soundpost_core::capacity::{FRAME_SAMPLES_MAX, PERIOD_SAMPLES_MAX};
-use soundpost_core::codec::{CodecError, Decode, Encode, Extent, Input, opus_samples};
+use soundpost_core::codec::{CodecError, Decode, Encode, Extent, Input, Payload, opus_samples};
 use soundpost_core::config::{Channels, Content, Direction, FrameLen, Quality, Stream, Tuning};
 use soundpost_core::engine::capture::{Capture, Command, Outcome};
 use soundpost_core::engine::playback::{Playback, Refused};
@@ -49,26 +49,33 @@ impl Encode for Toy {
     }
 }
 
-/// One byte of payload for each sound.
-static SOUNDS: [u8; 256] = {
-    let mut sounds = [0; 256];
-    let mut n = 0;
-    while n < 256 {
-        sounds[n] = n as u8;
-        n += 1;
+/// One byte of payload; a copy of a packet, or the packet.
+#[derive(Clone, Copy)]
+struct Sound {
+    sound: u8,
+    is_copy: bool,
+}
+
+impl Payload for Sound {
+    fn with_bytes<R>(&self, read: impl FnOnce(&[u8]) -> R) -> R {
+        read(&[self.sound])
     }
-    sounds
-};
+
+    fn is_copy(&self) -> bool {
+        self.is_copy
+    }
+}
 
 /// A playback engine and what is known of it from outside.
 struct Listener {
-    engine: Playback<Toy, &'static [u8]>,
+    engine: Playback<Toy, Sound>,
     channels: Channels,
     now: Instant,
     taken: u64,
     taken_samples: u64,
     duplicates: u64,
     late: u64,
+    copies: u64,
 }
 
 /// Packets of any length from any time, periods of any length, and a clock that jumps both ways: the device is always
@@ -84,13 +91,21 @@ pub fn playback_ops(data: &[u8]) {
         taken_samples: 0,
         duplicates: 0,
         late: 0,
+        copies: 0,
     };
     let mut next = 0_u64;
     while !script.is_over() {
         match script.u8() % 8 {
-            0 | 1 => {
+            0 => {
                 listener.accept(next, 960, script.u8());
                 next = next.wrapping_add(960);
+            }
+            1 => {
+                // A packet that brings copies of what may have come, or not, along.
+                let (sound, back) = (script.u8(), u64::from(script.u8() % 4));
+                listener.accept_copy(next.wrapping_sub(back * 960), 960, sound);
+                listener.accept(next, 960, sound);
+                next = next.wrapping_add(960 * (1 + back / 2));
             }
             2 => {
                 next = next.wrapping_add(u64::from(script.u16()) * 120);
@@ -116,7 +131,7 @@ pub fn playback_ops(data: &[u8]) {
 impl Listener {
     fn accept(&mut self, media: u64, samples: u32, sound: u8) {
         let extent = Extent { media: MediaTime(media), samples };
-        let payload = std::slice::from_ref(&SOUNDS[usize::from(sound)]);
+        let payload = Sound { sound, is_copy: false };
         let captured = sound.is_multiple_of(2).then_some(self.now.minus(Span::from_millis(u64::from(sound))));
         match self.engine.accept(Arrival { extent, arrived: self.now, captured, payload }) {
             Ok(()) => {
@@ -126,7 +141,16 @@ impl Listener {
             Err(Refused::Duplicate) => self.duplicates += 1,
             Err(Refused::Late) => self.late += 1,
             Err(Refused::Length) => assert!(samples == 0 || samples as usize > FRAME_SAMPLES_MAX),
+            Err(Refused::Spare) => panic!("it is no copy"),
         }
+    }
+
+    fn accept_copy(&mut self, media: u64, samples: u32, sound: u8) {
+        let extent = Extent { media: MediaTime(media), samples };
+        let payload = Sound { sound, is_copy: true };
+        let arrival = Arrival { extent, arrived: self.now, captured: None, payload };
+        assert!(matches!(self.engine.accept(arrival), Ok(()) | Err(Refused::Spare)));
+        self.copies += 1;
     }
 
     /// Serves a period; returns whether it was silent.
@@ -150,6 +174,7 @@ impl Listener {
         assert_eq!((report.metrics.frames_received, report.duplicates), (self.taken, self.duplicates));
         assert!(report.late >= self.late && report.late - self.late + report.overflow <= self.taken);
         assert!(report.played_samples <= self.taken_samples);
+        assert!(report.copied_samples.div_ceil(960) + report.spare_copies <= self.copies, "copies out of nothing");
         // The aim is at the next place on the grid of pulls, at most a period and a frame above what is asked for.
         assert!(report.target <= CEILING.plus(Span::from_millis(80)), "{:?}", report.target);
         assert_eq!(report.queued, queued);

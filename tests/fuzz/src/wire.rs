@@ -1,6 +1,7 @@
 //! Bytes that claim to be messages.
 
-use soundpost_core::wire::{self, Fault, Frame, HEADER_LEN, Hello, Kind, Welcome, WireError};
+use soundpost_core::wire::redundant::{self, LEAD_LEN};
+use soundpost_core::wire::{self, Fault, Frame, HEADER_LEN, Header, Hello, Kind, Report, Welcome, WireError};
 
 /// Any bytes: what parses is written as it was read, and a message cut short is never taken for something else.
 pub fn wire_parse(data: &[u8]) {
@@ -18,8 +19,14 @@ pub fn wire_parse(data: &[u8]) {
             assert_eq!(wire::parse(&again), Ok((header, payload, &[][..])));
             if header.kind == Kind::Packet {
                 let mut frame = Frame::EMPTY;
-                assert_eq!(frame.fill(header, payload), Ok(()));
-                assert_eq!(frame.payload(), payload);
+                match redundant::split(header.flags, payload) {
+                    Ok(_) => {
+                        assert_eq!(frame.fill(header, payload), Ok(()));
+                        assert_eq!(frame.payload(), payload);
+                        copies_come_apart(&frame);
+                    }
+                    Err(error) => assert_eq!(frame.fill(header, payload), Err(error)),
+                }
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -44,7 +51,19 @@ fn fits(kind: Kind, length: usize) -> bool {
     (min..=max).contains(&length)
 }
 
-/// The payloads of greetings, welcomes and refusals: the same promises, and every room is large enough or refused.
+/// What a slot takes can be taken apart, and what it comes apart into can be joined again.
+fn copies_come_apart(frame: &Frame) {
+    let parts = frame.parts();
+    let Some(copy) = parts.copy else { return assert_eq!(parts.packet, frame.payload()) };
+    assert_eq!(LEAD_LEN + copy.bytes.len() + parts.packet.len(), frame.payload().len());
+    let header = |bytes: &[u8]| Header::new(Kind::Packet, bytes.len()).expect("part of a packet");
+    let this = Header { media: soundpost_core::time::MediaTime(u64::from(copy.before)), ..header(parts.packet) };
+    let (joined, lead) = redundant::join(&this, &header(copy.bytes)).expect("it was joined before");
+    let payload = [&lead[..], copy.bytes, parts.packet].concat();
+    assert_eq!((usize::from(joined.length), &payload[..]), (payload.len(), frame.payload()));
+}
+
+/// The payloads of greetings, welcomes, reports and refusals: the same promises, and every room is large enough or refused.
 pub fn wire_control(data: &[u8]) {
     let mut room = [0xa5; 1024];
     let (room_for, data) = data.split_first().map_or((0, data), |(size, rest)| (usize::from(*size) * 4, rest));
@@ -53,6 +72,7 @@ pub fn wire_control(data: &[u8]) {
             Ok(length) => {
                 assert_eq!(Hello::parse(&room[..length]), Ok(hello));
                 assert_eq!(room[..2], data[..2]);
+                assert_eq!(room[2], data[2] & 1, "additions that are not known mean nothing");
                 assert_eq!(room[4..length], data[4..]);
             }
             Err(error) => assert_eq!(error, WireError::Length { got: data.len(), min: 4, max: room_for }),
@@ -60,6 +80,9 @@ pub fn wire_control(data: &[u8]) {
     }
     if let Ok(welcome) = Welcome::parse(data) {
         assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
+    }
+    if let Ok(report) = Report::parse(data) {
+        assert_eq!(report.emit()[..8], data[..8]);
     }
     if let Ok(fault) = Fault::parse(data) {
         room.fill(0xa5);

@@ -13,7 +13,7 @@ mod world;
 use core::panic::PanicInfo;
 use soundpost_core::capacity::{CAPTURE_SLOTS, PLAYBACK_SLOTS};
 use soundpost_core::codec::opus_samples;
-use soundpost_core::cycle::{CaptureRig, PlaybackRig};
+use soundpost_core::cycle::{CaptureRig, Held, PlaybackRig};
 use soundpost_core::engine::capture::{Capture, Command};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::jitter::Arrival;
@@ -30,6 +30,7 @@ use world::{Card, Codec, Ticks};
 type Microphone = CaptureRig<'static, 'static, Card, Ticks, Codec, CAPTURE_SLOTS>;
 type Speaker = PlaybackRig<'static, 'static, Card, Ticks, Codec, PLAYBACK_SLOTS>;
 type Packet = Shared<'static, Frame, PLAYBACK_SLOTS>;
+type Waiting = Held<'static, PLAYBACK_SLOTS>;
 
 unsafe extern "C" {
     /// Called by a panic and by nothing else.
@@ -95,17 +96,17 @@ fn entry_capture_pass_over(engine: &mut Capture<Codec>, header: &Header) {
 }
 
 #[unsafe(no_mangle)]
-fn entry_playback_accept(engine: &mut Playback<Codec, Packet>, arrival: Arrival<Packet>) -> bool {
+fn entry_playback_accept(engine: &mut Playback<Codec, Waiting>, arrival: Arrival<Waiting>) -> bool {
     engine.accept(arrival).is_ok()
 }
 
 #[unsafe(no_mangle)]
-fn entry_playback_render(engine: &mut Playback<Codec, Packet>, now: Instant, queued: u32, out: &mut [i16]) {
+fn entry_playback_render(engine: &mut Playback<Codec, Waiting>, now: Instant, queued: u32, out: &mut [i16]) {
     engine.render(now, queued, out);
 }
 
 #[unsafe(no_mangle)]
-fn entry_playback_restart(engine: &mut Playback<Codec, Packet>) {
+fn entry_playback_restart(engine: &mut Playback<Codec, Waiting>) {
     engine.begin(None);
     engine.on_xrun();
 }

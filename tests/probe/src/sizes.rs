@@ -1,7 +1,7 @@
 //! How much memory things take: each is the size of a symbol, readable without running anything.
 
 use crate::world::Codec;
-use crate::{Microphone, Packet, Speaker};
+use crate::{Microphone, Packet, Speaker, Waiting};
 use core::mem::{MaybeUninit, size_of};
 use heapless::spsc::Queue;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
@@ -35,7 +35,7 @@ mod of {
     size!(capture_ring, Queue<Packet, HANDOVER_RING_LEN>);
     size!(capture_report, Latest<CaptureReport>);
     size!(command_ring, Queue<Command, COMMAND_RING_LEN>);
-    size!(playback_engine, Playback<Codec, Packet>);
+    size!(playback_engine, Playback<Codec, Waiting>);
     size!(playback_rig, Speaker);
     size!(playback_pool, Pool<Frame, PLAYBACK_SLOTS>);
     size!(playback_ring, Queue<Inbound<'static, PLAYBACK_SLOTS>, HANDOVER_RING_LEN>);

@@ -61,8 +61,8 @@ const MUTATIONS: [Mutation; 23] = [
         promise: "tidy",
         does: "the jitter store looks up to the crank",
         file: "core/src/jitter.rs",
-        from: "use crate::codec::Extent;\n",
-        to: "use crate::codec::Extent;\nuse crate::cycle::Turn as _;\n",
+        from: "use crate::codec::{Extent, Payload};\n",
+        to: "use crate::codec::{Extent, Payload};\nuse crate::cycle::Turn as _;\n",
         says: "jitter looks up to cycle",
     },
     Mutation {

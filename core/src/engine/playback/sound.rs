@@ -95,16 +95,17 @@ impl<D: Decode, P: Payload> Playback<D, P> {
                 self.starve(missing);
                 continue;
             };
-            let (extent, rebuilds) = (front.extent, front.payload.with_bytes(opus_rebuilds));
+            let (extent, is_copy) = (front.extent, front.payload.is_copy());
+            let rebuilds = front.payload.with_bytes(opus_rebuilds);
             let gap = extent.media.since(self.next);
             if extent.end() <= self.next {
-                drop(self.store.take_front());
-                self.report.late = self.report.late.wrapping_add(1);
-                self.report.metrics.record_dropped(1);
+                self.pass_over();
             } else if gap > PAUSE_SAMPLES {
                 self.jump(extent.media);
             } else if gap > 0 && self.held > 0 {
                 self.credit(gap);
+            } else if is_copy && self.held > 0 {
+                self.credit(extent.end().since(self.next));
             } else if gap > 0 && !self.pausing && self.splice(gap) {
                 // The rest of the gap, if any, is next.
             } else if gap > 0 {
@@ -147,6 +148,16 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         self.depth.starved(self.depth.delay_us(self.next));
         if self.made_up as u64 >= PAUSE_SAMPLES {
             self.stop();
+        }
+    }
+
+    /// The time of the front packet is over.
+    fn pass_over(&mut self) {
+        if self.store.take_front().is_some_and(|front| front.payload.is_copy()) {
+            self.report.spare_copies = self.report.spare_copies.wrapping_add(1);
+        } else {
+            self.report.late = self.report.late.wrapping_add(1);
+            self.report.metrics.record_dropped(1);
         }
     }
 
@@ -260,6 +271,11 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         if failed {
             self.report.decode_errors = self.report.decode_errors.wrapping_add(1);
             self.report.concealed_samples = self.report.concealed_samples.wrapping_add(made as u64);
+        } else if packet.payload.is_copy() {
+            self.copied.rotate_right(1);
+            let [latest, ..] = &mut self.copied;
+            *latest = packet.extent.media;
+            self.report.copied_samples = self.report.copied_samples.wrapping_add(made as u64);
         } else {
             self.report.played_samples = self.report.played_samples.wrapping_add(made as u64);
         }

@@ -7,11 +7,11 @@ use crate::jitter::Arrival;
 use proptest::prelude::*;
 use std::vec::Vec;
 
-const PERIOD: usize = 120;
-const FRAME: u32 = 960;
+pub(super) const PERIOD: usize = 120;
+pub(super) const FRAME: u32 = 960;
 const MADE_UP: i16 = -12_000;
 /// Between the sounds of two packets.
-const LEVEL: i16 = 50;
+pub(super) const LEVEL: i16 = 50;
 /// What a period holds before it is served.
 const UNTOUCHED: i16 = i16::MIN;
 
@@ -22,7 +22,7 @@ const REDUNDANT: &[u8] = &[9 << 3, 1 << 6, 0, 0];
 
 /// Decodes a packet to [`LEVEL`] times its first byte, over and over; refuses byte 255. As with libopus, less than a
 /// packet is not rebuilt but made up.
-struct Toy;
+pub(super) struct Toy;
 
 impl Decode for Toy {
     fn decode(&mut self, input: Input<'_>, pcm: &mut [i16]) -> Result<usize, CodecError> {

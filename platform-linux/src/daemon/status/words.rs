@@ -1,0 +1,109 @@
+//! The status as a table for people.
+
+use super::{BoardStatus, DeviceStatus, MetricsStatus, PlaybackStatus, Status};
+use std::fmt;
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let yes_no = |yes| if yes { "yes" } else { "no" };
+        let (capture, playback) = (&self.capture, &self.playback);
+        writeln!(f, "soundpost {} · process {} · up {:.0} s", self.version, self.pid, self.uptime_s)?;
+        writeln!(f, "  socket     {}", self.socket)?;
+        writeln!(f, "  real-time  {}, memory locked {}", yes_no(self.realtime), yes_no(self.memory_locked))?;
+        writeln!(f, "capture{}", if capture.muted { " (muted)" } else { "" })?;
+        write!(f, "{}", capture.device)?;
+        writeln!(
+            f,
+            "  stream     {} · {} kbit/s · {} ch · {} ms frames · prepared for {} % of loss",
+            capture.quality,
+            capture.bitrate_bps / 1000,
+            capture.channels,
+            capture.frame_ms,
+            capture.expected_loss_percent
+        )?;
+        write!(f, "{}", capture.metrics)?;
+        writeln!(
+            f,
+            "  lost       {} samples in {} xruns; {} frames to scarcity",
+            capture.lost_samples,
+            capture.device.xruns,
+            capture.dropped_no_slot + capture.dropped_ring_full
+        )?;
+        writeln!(f, "playback{}", if playback.playing { "" } else { " (idle)" })?;
+        write!(f, "{playback}")?;
+        write!(f, "{}", self.board)?;
+        writeln!(f, "clients    {}", self.clients.len())?;
+        for client in &self.clients {
+            let pid = client.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
+            write!(
+                f,
+                "  {:<9}#{:<4}{:<20} process {pid:<8}{:>9} packets {:>6} dropped {:>8.1} s",
+                client.role, client.id, client.name, client.packets, client.dropped, client.connected_s
+            )?;
+            match client.loss_percent.filter(|loss| *loss > 0.0 || client.copies > 0) {
+                Some(loss) => writeln!(f, ", loses {loss:.1} %, {} copies", client.copies)?,
+                None => writeln!(f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for BoardStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("lamp", &self.lamp), ("mute switch", &self.mute_switch), ("amplifier", &self.amp)];
+        let there = parts.into_iter().filter_map(|(name, state)| Some(format!("{name} {}", state.as_ref()?)));
+        let there: Vec<_> = there.collect();
+        if there.is_empty() { Ok(()) } else { writeln!(f, "board      {}", there.join(" · ")) }
+    }
+}
+
+impl fmt::Display for PlaybackStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.device, self.metrics)?;
+        writeln!(
+            f,
+            "  delay      {:.1} ms held (aim {:.1} ms), {:.1} ms queued; sender's clock {:+} ppm slow",
+            self.depth_ms, self.target_ms, self.queued_ms, self.drift_ppm
+        )?;
+        writeln!(
+            f,
+            "  made up    {:.0} ms for lost, {:.0} ms for late packets; {:.0} ms rebuilt, {:.0} ms from copies",
+            self.concealed_ms, self.held_ms, self.recovered_ms, self.copied_ms
+        )?;
+        writeln!(
+            f,
+            "  stretched  {:.0} ms taken out in {} pieces, {:.0} ms put in in {}; {} packets lost, {} late; {} xruns, {} resyncs",
+            self.cut_ms,
+            self.removals,
+            self.inserted_ms,
+            self.insertions,
+            self.lost,
+            self.late,
+            self.device.xruns,
+            self.resyncs
+        )
+    }
+}
+
+impl fmt::Display for DeviceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = self.level_dbfs.map_or_else(|| "silent".to_owned(), |level| format!("{level:.0} dBFS"));
+        let reason = self.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
+        writeln!(f, "  device     {} [{}{reason}] {level}", self.device, self.state)
+    }
+}
+
+impl fmt::Display for MetricsStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let latency = self.average_latency_ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.1} ms"));
+        writeln!(
+            f,
+            "  packets    {} ({} KiB), {} dropped; latency {latency}; {} clients vanished",
+            self.frames_received,
+            self.bytes_processed / 1024,
+            self.frames_dropped,
+            self.connection_drops
+        )
+    }
+}
