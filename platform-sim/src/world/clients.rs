@@ -4,6 +4,7 @@
 use crate::model::link::Link;
 use soundpost_core::capacity::LISTENER_QUEUE_BYTES;
 use soundpost_core::time::Instant;
+use soundpost_core::wire::{self, Flags, redundant};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -97,10 +98,13 @@ pub(super) fn through(link: &mut Link, now: Instant, packet: &Bytes) -> Vec<Deli
     arrivals.map(arrives).collect()
 }
 
-/// The packet with a byte of its payload changed. What changes headers is caught by every transport's checksum.
+/// The packet with a byte of its sound changed. What changes a header, or where a copy belongs, is caught by every
+/// transport's checksum.
 fn garbled(packet: &Bytes, (place, change): (u16, u8)) -> Bytes {
+    let has_copy = wire::parse(packet).is_ok_and(|(header, ..)| header.flags.has(Flags::COPY));
+    let sound = wire::HEADER_LEN + if has_copy { redundant::LEAD_LEN } else { 0 };
     let mut bytes = packet.to_vec();
-    let payload = bytes.get_mut(soundpost_core::wire::HEADER_LEN + 1..).unwrap_or(&mut []);
+    let payload = bytes.get_mut(sound + 1..).unwrap_or(&mut []);
     let index = payload.len() * usize::from(place) / 65_536;
     if let Some(byte) = payload.get_mut(index) {
         *byte ^= change;
