@@ -1,11 +1,13 @@
 //! Figures that are measured by one command and judged: `cargo xtask bench`.
 
 mod playout;
+mod trace;
 
 use crate::cli::Options;
+use std::path::PathBuf;
 
-/// Measures, prints, and says what is wrong.
-type Measure = fn() -> Result<(), String>;
+/// Measures, on the traces that were named if there are any; prints, and says what is wrong.
+type Measure = fn(&[PathBuf]) -> Result<(), String>;
 
 /// What can be measured.
 const SUBJECTS: [(&str, Measure); 1] = [("playout", playout::run)];
@@ -13,14 +15,14 @@ const SUBJECTS: [(&str, Measure); 1] = [("playout", playout::run)];
 /// Measures what was named.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let known = SUBJECTS.map(|(name, _)| name).join(", ");
-    if options.rest.is_empty() {
+    let Some((name, traces)) = options.rest.split_first() else {
         return Err(format!("what is to be measured is missing; it is one of {known}"));
-    }
-    for name in &options.rest {
-        let subject = SUBJECTS.iter().find(|(subject, _)| *subject == name.to_string_lossy());
-        let (_, measure) =
-            subject.ok_or_else(|| format!("there is no benchmark `{}`; allowed: {known}", name.to_string_lossy()))?;
-        measure()?;
-    }
-    Ok(())
+    };
+    let subject = SUBJECTS.iter().find(|(subject, _)| *subject == name.to_string_lossy());
+    let (_, measure) =
+        subject.ok_or_else(|| format!("there is no benchmark `{}`; allowed: {known}", name.to_string_lossy()))?;
+    let absolute =
+        |trace: &PathBuf| std::path::absolute(trace).map_err(|error| format!("{}: {error}", trace.display()));
+    let traces: Vec<PathBuf> = traces.iter().map(PathBuf::from).collect();
+    measure(&traces.iter().map(absolute).collect::<Result<Vec<_>, _>>()?)
 }
