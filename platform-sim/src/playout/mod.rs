@@ -10,6 +10,7 @@ mod sound;
 
 pub use oracle::{Optimum, optimum};
 pub use run::{Options, Outcome, Point, run};
+pub use sound::Sound;
 
 use crate::trace::{Trace, TraceError};
 use soundpost_core::config::Playout;

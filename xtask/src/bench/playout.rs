@@ -5,6 +5,7 @@
 //! fails the command. Traces of one's own are played in the same way, without goals: nobody else has played them.
 
 use super::trace::{Figures, Trace, in_parallel, play, traces};
+use super::{Goal, verdict};
 use crate::steps::{self, cargo, succeed};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ impl Others {
     }
 }
 
-pub(super) fn run(named: &[PathBuf]) -> Result<(), String> {
+pub(super) fn run(named: &[PathBuf], _yes: bool) -> Result<(), String> {
     succeed(cargo(["build", "--release", "-p", "soundpost-sim"]))?;
     let program = steps::target_dir()?.join("release/soundpost-sim");
     let traces = traces(named)?;
@@ -59,10 +60,7 @@ pub(super) fn run(named: &[PathBuf]) -> Result<(), String> {
     let Some(judged) = rows.iter().map(|row| Some((row, row.others?))).collect::<Option<Vec<_>>>() else {
         return Ok(());
     };
-    let goals = goals(&judged);
-    goals.iter().for_each(|goal| println!("{}  {}: {}", goal.verdict(), goal.says, goal.found));
-    let broken = goals.iter().filter(|goal| !goal.holds).count();
-    if broken == 0 { Ok(()) } else { Err(format!("{broken} of {} goals are not reached", goals.len())) }
+    verdict(&goals(&judged))
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -119,20 +117,6 @@ fn table(rows: &[Row]) -> String {
         );
     }
     text
-}
-
-/// What shall hold, and what was found.
-#[derive(Debug)]
-struct Goal {
-    says: &'static str,
-    found: String,
-    holds: bool,
-}
-
-impl Goal {
-    fn verdict(&self) -> &'static str {
-        if self.holds { "PASS" } else { "FAIL" }
-    }
 }
 
 fn goals(rows: &[(&Row, Others)]) -> Vec<Goal> {
