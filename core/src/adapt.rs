@@ -33,9 +33,10 @@ pub const STRETCH_US_MAX: i64 = 15_000;
 pub const QUIET_US_MAX: i64 = 40_000;
 
 /// An error is undone within this time, if the rate allows.
-const SETTLE_US: i64 = 400_000;
+const SETTLE_MS: i32 = 400;
+const SETTLE_US: i64 = SETTLE_MS as i64 * 1_000;
 /// Smaller errors are none.
-const DEAD_US: i64 = 150;
+const DEAD_US: i32 = 150;
 /// More than this too much is not left to the rate alone,
 const FAR_US: i64 = 30_000;
 /// nor is this, when there was no trouble for a while and stretches are plenty.
@@ -224,7 +225,10 @@ impl Depth {
         let error = delay_us.saturating_sub(self.goal.get());
         // On a grid the goal itself moves as fast as the clocks drift apart: then sound goes at the device's own pace.
         let clocks = if self.goal.is_on_grid() { 0 } else { -i64::from(self.arrivals.drift_ppm()) };
-        let chase = if error.saturating_abs() < DEAD_US { 0 } else { error.saturating_mul(1_000_000) / SETTLE_US };
+        // (Far more than the limit; and 32 bits are divided by a constant in a few instructions, 64 in a hundred.)
+        let error = error.clamp(-SETTLE_US, SETTLE_US) as i32;
+        let chase =
+            if error.saturating_abs() < DEAD_US { 0 } else { i64::from(error.saturating_mul(1_000) / SETTLE_MS) };
         let limit = i64::from(RATE_PPM_MAX);
         clocks.saturating_add(chase).clamp(-limit, limit) as i32
     }

@@ -73,7 +73,11 @@ impl Drift {
 struct Line {
     middle: (i64, i64),
     slope_ppb: i64,
+    /// Microseconds in a millisecond, with so many bits behind the point.
+    slope: i32,
 }
+
+const SLOPE_BITS: u32 = 20;
 
 impl Line {
     fn through(points: impl Iterator<Item = (i64, i64)> + Clone) -> Option<Self> {
@@ -89,20 +93,31 @@ impl Line {
         let (mut square, mut product) = (0_i64, 0_i64);
         for (at, value) in points {
             // Milliseconds, so that a minute's squares have room.
-            let along = at.saturating_sub(middle.0) / 1_000;
-            let up = value.saturating_sub(middle.1);
-            square = square.saturating_add(along.saturating_mul(along));
-            product = product.saturating_add(along.saturating_mul(up));
+            let along = apart(at, middle.0) / 1_000;
+            square = square.saturating_add(product_of(along, along));
+            product = product.saturating_add(product_of(along, apart(value, middle.1)));
         }
         // Microseconds in a millisecond are thousandths; a thousandth is a million billionths.
         let slope_ppb = product.saturating_mul(1_000).checked_div((square / 1_000).max(1))?;
-        (square > 0).then_some(Self { middle, slope_ppb })
+        let slope = slope_ppb.saturating_mul(1 << SLOPE_BITS) / 1_000_000;
+        (square > 0).then_some(Self { middle, slope_ppb, slope: apart(slope, 0) })
     }
 
     fn at(&self, at_us: i64) -> i64 {
-        let along = at_us.saturating_sub(self.middle.0) / 1_000;
-        self.middle.1.saturating_add(along.saturating_mul(self.slope_ppb) / 1_000_000)
+        let along = apart(at_us, self.middle.0) / 1_000;
+        self.middle.1.saturating_add(product_of(along, self.slope) >> SLOPE_BITS)
     }
+}
+
+/// How far apart two times are, within half an hour. (A fit divides hundreds of times, and a processor of 32 bits takes
+/// a hundred instructions to divide 64.)
+fn apart(a: i64, b: i64) -> i32 {
+    a.saturating_sub(b).clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+/// Cannot be too large.
+fn product_of(a: i32, b: i32) -> i64 {
+    i64::from(a).wrapping_mul(i64::from(b))
 }
 
 #[cfg(test)]

@@ -146,6 +146,17 @@ impl Trace {
         delays.min().unwrap_or(0)
     }
 
+    /// When a sample of the stream was captured, on the receiver's clock.
+    #[must_use]
+    pub fn capture_us(&self, sample: u64) -> i64 {
+        let length = u64::from(self.packet_ms) * 48;
+        let (seq, inside) = (sample / length, sample % length);
+        let place = self.packets.partition_point(|packet| packet.seq <= seq).saturating_sub(1);
+        let Some(packet) = self.packets.get(place) else { return 0 };
+        let beyond = (seq.saturating_sub(packet.seq) * length + inside) as i64;
+        packet.send_us + beyond * 125 / 6
+    }
+
     /// What a packet takes that is sent so long after the beginning; `None` if it is lost. After its end the trace begins
     /// anew.
     #[must_use]

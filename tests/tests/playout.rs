@@ -1,9 +1,9 @@
 //! Playout on traces, short: what `cargo xtask bench playout` shows in full is guarded here.
 
 use soundpost_core::config::Playout;
-use soundpost_sim::playout::{Options, Outcome, run};
+use soundpost_sim::playout::{Options, Outcome, optimum, run};
 use soundpost_sim::trace::Trace;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Traces, and the most that J5 may be on their first two minutes, in ms.
 const GUARD: [(&str, f64); 5] = [
@@ -14,9 +14,16 @@ const GUARD: [(&str, f64); 5] = [
     ("bufferbloat-10", 145.0),
 ];
 
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("traces")
+}
+
+fn whole(name: &str) -> Trace {
+    Trace::read(&folder().join(format!("{name}.csv.gz"))).expect("a trace of the repository")
+}
+
 fn trace(name: &str) -> Trace {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("traces/{name}.csv.gz"));
-    Trace::read(&file).expect("a trace of the repository").head(120)
+    whole(name).head(120)
 }
 
 fn play(name: &str, profile: Playout) -> Outcome {
@@ -53,5 +60,39 @@ fn other_periods_and_phases_do_as_well() {
         let most = 58.0 + f64::from(pull_us) / 1000.0;
         assert!(outcome.j5_ms < most, "{pull_us} us from {phase_us} us: {outcome}");
         assert_eq!(outcome.misplaced, 0, "{outcome}");
+    }
+}
+
+/// Another program made the figures in that file.
+#[test]
+fn the_optimum_is_the_one_that_others_found() {
+    let text = std::fs::read_to_string(folder().join("frozen.tsv")).expect("the table of other players");
+    let found = |line: &str| {
+        let cells: Vec<&str> = line.split('\t').collect();
+        let number = |n: usize| cells[n].parse::<f64>().expect("a number");
+        let known = (cells[1] == "oracle-0.5pct").then(|| [number(2), number(4), number(6)])?;
+        Some((whole(cells[0]), known))
+    };
+    let found: Vec<_> = text.lines().skip(1).filter_map(found).collect();
+    assert_eq!(found.len(), 24);
+    for (trace, known) in found {
+        let ours = optimum(&trace, &Options::default());
+        for (ours, known) in [ours.mean_delay_ms, ours.concealed_pct, ours.j5_ms].into_iter().zip(known) {
+            assert!((ours - known).abs() < 0.002, "{}: {ours}, and they have {known}", trace.name);
+        }
+    }
+}
+
+#[test]
+fn nobody_does_better_than_the_optimum() {
+    for (name, _) in GUARD {
+        for (pull_us, phase_us) in [(2_667, 0), (5_000, 1_300), (10_000, 3_700)] {
+            let options = Options { pull_us, phase_us, ..Options::default() };
+            let least = optimum(&trace(name), &options);
+            for profile in Playout::ALL {
+                let outcome = run(&trace(name), &Options { profile, ..options });
+                assert!(outcome.j5_ms > least.j5_ms, "pulls of {pull_us} us: {outcome}{least}");
+            }
+        }
     }
 }

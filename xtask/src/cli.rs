@@ -71,7 +71,7 @@ impl Verb {
             Self::Lint => "Check format, clippy, documentation, and the dependencies' licences",
             Self::Msrv => "Check that the oldest promised Rust still takes the workspace",
             Self::Ci => "Everything continuous integration runs: lint, test, msrv, prove",
-            Self::Bench => "Measure playout beside other players on the same packets, and judge it",
+            Self::Bench => "Measure playout beside other players and beside the codec, and judge it",
             Self::Prove => "Check each promise that this project makes, and say by which figure it holds",
         }
     }
@@ -84,15 +84,15 @@ impl Verb {
             Self::Lint => "lint [--yes]",
             Self::Msrv => "msrv [--yes] [--optional]",
             Self::Ci => "ci [--yes]",
-            Self::Bench => "bench NAME…",
+            Self::Bench => "bench [--yes] NAME [TRACE…]",
             Self::Prove => "prove [--list] [--skip-slow] [--optional] [--bless] [--mutate] [NAME…]",
         }
     }
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Run | Self::Test | Self::Lint | Self::Ci => &["--yes", "--help"],
-            Self::Embedded | Self::Bench => &["--help"],
+            Self::Run | Self::Test | Self::Lint | Self::Ci | Self::Bench => &["--yes", "--help"],
+            Self::Embedded => &["--help"],
             Self::Msrv => &["--yes", "--optional", "--help"],
             Self::Prove => &["--list", "--skip-slow", "--optional", "--bless", "--mutate", "--help"],
         }
@@ -134,10 +134,15 @@ impl Verb {
                  cargo-deny if it is missing, which takes minutes.\n"
             }
             Self::Bench => {
-                "Builds the simulator in release mode, plays every trace in tests/traces with every\n\
-                 profile, and prints a Markdown table beside what other players did on the same packets\n\
-                 (docs/playout.md). Fails if a goal is not reached. Takes some minutes.\n\n\
-                 \x20 cargo xtask bench playout\n"
+                "Each NAME measures one thing, prints a Markdown table and fails if a goal is not reached.\n\
+                 Minutes each.\n\n\
+                 \x20 playout   every trace of tests/traces with every profile, beside the optimum and what\n\
+                 \x20           WebRTC's NetEq did on the same packets (docs/playout.md)\n\
+                 \x20 peers     the same by the jitter buffer of libspeexdsp and the crate `neteq`\n\
+                 \x20 arm       instructions of a packet and a pull on 32-bit ARM, beside a decode\n\
+                 \x20           (docs/benchmarks.md)\n\n\
+                 With TRACE, `playout` and `peers` play that instead: lines of seq,send_us,arr_us,talk.\n\n\
+                 \x20 cargo xtask bench playout my-office.csv\n"
             }
             Self::Prove => {
                 "Checks the named promises, or all of them, and prints a line for each: whether it holds,\n\

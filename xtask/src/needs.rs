@@ -18,6 +18,8 @@ pub(crate) enum Scope {
     Build,
     /// Building every package and running every test.
     Everything,
+    /// One measurement, which asks for it by the name of its package.
+    Named,
 }
 
 /// One thing that must be there.
@@ -45,7 +47,7 @@ enum Probe {
     AlsaPlugin(&'static str),
 }
 
-static NEEDS: [Need; 16] = [
+static NEEDS: [Need; 17] = [
     Need {
         name: "pkg-config",
         why: "tells the build where C libraries are",
@@ -158,6 +160,13 @@ static NEEDS: [Need; 16] = [
         scope: Scope::Everything,
         probe: Probe::Runs(&[&["qemu-arm-static", "--version"]]),
     },
+    Need {
+        name: "SpeexDSP library with headers",
+        why: "has a jitter buffer, to be measured beside ours",
+        debian: "libspeexdsp-dev",
+        scope: Scope::Named,
+        probe: Probe::Library("speexdsp"),
+    },
 ];
 
 impl Probe {
@@ -184,7 +193,17 @@ pub(crate) fn runs(command: &[&str]) -> bool {
 
 /// Sees to it that everything in `scope` is there, or says what to do.
 pub(crate) fn ensure(scope: Scope, yes: bool) -> Result<(), String> {
-    let missing = missing(scope);
+    provide(|need| need.scope <= scope, yes)
+}
+
+/// The same for what is in these packages of Debian.
+pub(crate) fn ensure_packages(packages: &[&str], yes: bool) -> Result<(), String> {
+    provide(|need| packages.contains(&need.debian), yes)
+}
+
+fn provide(meant: impl Fn(&Need) -> bool, yes: bool) -> Result<(), String> {
+    let lacking = || NEEDS.iter().filter(|need| meant(need) && !need.probe.is_met()).collect::<Vec<_>>();
+    let missing = lacking();
     if missing.is_empty() {
         return Ok(());
     }
@@ -223,15 +242,11 @@ pub(crate) fn ensure(scope: Scope, yes: bool) -> Result<(), String> {
     .map_err(|error| {
         format!("{error}. Once that is solved, run this and try again:\n{}", commands(prefix, &missing))
     })?;
-    let still = self::missing(scope);
+    let still = lacking();
     if still.is_empty() {
         return Ok(());
     }
     Err(format!("the packages are installed, yet these are still not usable:\n{}", table(&still)))
-}
-
-fn missing(scope: Scope) -> Vec<&'static Need> {
-    NEEDS.iter().filter(|need| need.scope <= scope && !need.probe.is_met()).collect()
 }
 
 fn table(needs: &[&Need]) -> String {
@@ -323,6 +338,7 @@ mod tests {
         ] {
             assert!(everything.contains(&package), "{package}");
         }
+        assert!(!everything.contains(&"libspeexdsp-dev"), "only what is measured beside ours needs it");
     }
 
     #[test]

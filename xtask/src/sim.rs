@@ -2,14 +2,13 @@
 
 use crate::needs::runs;
 use crate::steps::{cargo, output, target_dir};
-use crate::toolchain;
+use crate::toolchain::{self, ARM};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-const ARM: &str = "armv7-unknown-linux-gnueabihf";
 /// What both machines must agree on: a clean world, a bad network, and one with everything that can happen to a device.
 const COMPARED: [(&str, &str); 3] = [("wifi-busy", "30s"), ("mute-switch", "3m"), ("worker-crash-loop", "90s")];
 
@@ -27,9 +26,7 @@ fn arm_program() -> Result<Option<PathBuf>, String> {
     }
     toolchain::ensure_target(ARM)?;
     let mut command = cargo(["build", "--quiet", "--profile", "swarm", "-p", "soundpost-sim", "--no-default-features"]);
-    command.args(["--target", ARM]);
-    command.env("CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER", "arm-linux-gnueabihf-gcc");
-    command.env("CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUSTFLAGS", "-C target-feature=+crt-static");
+    toolchain::for_arm(&mut command);
     build(command)?;
     Ok(Some(target_dir()?.join(ARM).join("swarm/soundpost-sim")))
 }

@@ -12,6 +12,9 @@ use std::process::Command;
 /// The microcontroller targets the core is built for: Cortex-M4F and Cortex-M0.
 pub(crate) const EMBEDDED: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv6m-none-eabi"];
 
+/// 32-bit ARM with Linux: the boards that the daemon is for.
+pub(crate) const ARM: &str = "armv7-unknown-linux-gnueabihf";
+
 /// A version of Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(u32, u32, u32);
@@ -75,6 +78,15 @@ pub(crate) fn ensure_targets() -> Result<(), String> {
 /// Sees to it that code for `target` can be built.
 pub(crate) fn ensure_target(target: &str) -> Result<(), String> {
     if has_target(target) { Ok(()) } else { rustup(&format!("the Rust target {target}"), &["target", "add", target]) }
+}
+
+/// Lets a build of cargo's make a program for [`ARM`] with nothing left to load.
+pub(crate) fn for_arm(build: &mut Command) {
+    build.args(["--target", ARM]);
+    build.env("CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER", "arm-linux-gnueabihf-gcc");
+    build.env("CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_RUSTFLAGS", "-C target-feature=+crt-static");
+    // Else libopus, which chooses at run time, is not compiled: its files for NEON may not use it.
+    build.env("CFLAGS_armv7_unknown_linux_gnueabihf", "-mfpu=neon -mfloat-abi=hard");
 }
 
 fn has_target(target: &str) -> bool {

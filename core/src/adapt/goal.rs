@@ -28,16 +28,32 @@ const HYSTERESIS_US: i64 = 100;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub(super) struct Goal {
     us: i64,
+    /// Lengths of pull and packet in samples, and what follows from them: the pull's and the grid's in microseconds.
+    lengths: (u64, u64),
+    period: i64,
+    grid: i64,
     on_grid: bool,
     phase: i64,
     since: i64,
     /// How fast the grid moves, in billionths: by as much as the clocks of sender and device drift apart.
     slope_ppb: i64,
+    /// By so much it sinks until the next step is reached.
+    sinking: i64,
 }
 
 impl Goal {
     pub(super) const fn new() -> Self {
-        Self { us: 0, on_grid: false, phase: 0, since: 0, slope_ppb: 0 }
+        Self {
+            us: 0,
+            lengths: (0, 0),
+            period: 0,
+            grid: 0,
+            on_grid: false,
+            phase: 0,
+            since: 0,
+            slope_ppb: 0,
+            sinking: 0,
+        }
     }
 
     pub(super) const fn get(self) -> i64 {
@@ -53,9 +69,13 @@ impl Goal {
     /// begins; lengths of pull and packet are in samples, all else in microseconds.
     pub(super) fn aim(&mut self, wanted: i64, now: i64, pull: u64, packet: (i64, u64)) {
         let (at, length) = packet;
-        let period = of_samples(pull);
-        let grid = of_samples(common(pull, length));
-        self.on_grid = grid >= GRID_US_MIN;
+        if self.lengths != (pull, length) {
+            self.lengths = (pull, length);
+            self.period = of_samples(pull);
+            self.grid = of_samples(common(pull, length));
+            self.on_grid = self.grid >= GRID_US_MIN;
+        }
+        let (period, grid) = (self.period, self.grid);
         if !self.on_grid {
             // No moment is better than another, and a packet may end anywhere in a pull.
             self.step(wanted.saturating_add(period), period / 4);
@@ -63,18 +83,13 @@ impl Goal {
         }
         // In the worst of all pulls the edge lies this far inside.
         let wanted = wanted.saturating_add(period.saturating_sub(grid));
-        let phase = now.saturating_sub(at).checked_rem_euclid(grid).unwrap_or(0);
+        let phase = within(now.saturating_sub(at), grid);
         self.follow(phase, grid, period);
         // While it sinks, it is left for the next step before it is too low, for getting there takes a while.
-        let sinking = self.slope_ppb.saturating_neg().clamp(0, SLOPE_PPB_MAX);
-        let wanted = wanted.saturating_add(sinking.saturating_mul(LEAVE_US) / 1_000_000_000);
+        let wanted = wanted.saturating_add(self.sinking);
         let above = |least: i64| {
-            let steps = least
-                .saturating_sub(phase)
-                .saturating_add(grid.saturating_sub(1))
-                .checked_div_euclid(grid)
-                .unwrap_or(0);
-            phase.saturating_add(steps.saturating_mul(grid)).saturating_add(INSIDE_US)
+            let beyond = least.saturating_sub(phase).saturating_add(grid.saturating_sub(1));
+            phase.saturating_add(beyond).saturating_sub(within(beyond, grid)).saturating_add(INSIDE_US)
         };
         let lowest = above(wanted);
         // The level it is on, wherever drift has moved the grid.
@@ -90,16 +105,13 @@ impl Goal {
             return;
         }
         let half = grid / 2;
-        let moved = phase
-            .saturating_sub(self.phase)
-            .saturating_add(half)
-            .checked_rem_euclid(grid)
-            .unwrap_or(0)
-            .saturating_sub(half);
+        let moved = within(phase.saturating_sub(self.phase).saturating_add(half), grid).saturating_sub(half);
         // What jumps is not a drift.
         if moved.saturating_abs() <= JUMP_US {
             let now = moved.saturating_mul(1_000_000_000).checked_div(self.since).unwrap_or(0);
             self.slope_ppb = self.slope_ppb.saturating_add(now.saturating_sub(self.slope_ppb) / SMOOTH);
+            let falls = self.slope_ppb.saturating_neg().clamp(0, SLOPE_PPB_MAX);
+            self.sinking = falls.saturating_mul(LEAVE_US) / 1_000_000_000;
         }
         self.phase = phase;
         self.since = 0;
@@ -110,6 +122,14 @@ impl Goal {
             self.us = wanted;
         }
     }
+}
+
+/// How far `us` is beyond the last line of a grid. (Times here are seconds, and a processor of 32 bits takes far longer to
+/// divide 64.)
+fn within(us: i64, grid: i64) -> i64 {
+    let short = i32::try_from(us).ok().zip(i32::try_from(grid).ok());
+    let rest = short.and_then(|(us, grid)| us.checked_rem_euclid(grid)).map(i64::from);
+    rest.or_else(|| us.checked_rem_euclid(grid)).unwrap_or(0)
 }
 
 /// Samples as microseconds.

@@ -69,16 +69,45 @@ impl<const N: usize> Histogram<N> {
     /// Takes a value in; what was seen before keeps `keep` (Q16) of its weight, less in the beginning, so that the
     /// first few values weigh alike.
     pub fn add(&mut self, value_us: u64, keep: u32) {
-        self.adds = self.adds.saturating_add(1);
-        let keep = keep.min(young(self.adds));
+        let rest = self.age(1, keep);
+        if let Some(mass) = self.mass.get_mut(Self::bin(value_us)) {
+            *mass = mass.saturating_add(rest);
+        }
+    }
+
+    /// Takes so many values of each bin in at once; what was seen before keeps `keep` of its weight.
+    pub fn add_counts(&mut self, counts: &[u8; N], keep: u32) {
+        let many = counts.iter().fold(0_u32, |sum, count| sum.saturating_add(u32::from(*count)));
+        let Some(first) = counts.iter().position(|count| *count > 0) else { return };
+        let mut rest = self.age(many, keep);
+        let each = rest.checked_div(many).unwrap_or(0);
+        for (mass, count) in self.mass.iter_mut().zip(counts) {
+            let share = each.saturating_mul(u32::from(*count));
+            *mass = mass.saturating_add(share);
+            rest = rest.saturating_sub(share);
+        }
+        if let Some(mass) = self.mass.get_mut(first) {
+            *mass = mass.saturating_add(rest);
+        }
+    }
+
+    /// Makes room for `many` values; returns how much.
+    fn age(&mut self, many: u32, keep: u32) -> u32 {
+        let before = self.adds;
+        self.adds = before.saturating_add(many);
+        let keep = keep.min(young(before, self.adds));
         let mut sum = 0_u32;
         for mass in &mut self.mass {
             *mass = (u64::from(*mass).wrapping_mul(u64::from(keep)) >> 16) as u32;
             sum = sum.saturating_add(*mass);
         }
-        if let Some(mass) = self.mass.get_mut(bin_of(value_us, N)) {
-            *mass = mass.saturating_add(ONE.saturating_sub(sum));
-        }
+        ONE.saturating_sub(sum)
+    }
+
+    /// The bin that a value belongs to.
+    #[must_use]
+    pub const fn bin(value_us: u64) -> usize {
+        bin_of(value_us, N)
     }
 
     /// The share of values above `value_us`, Q24; within a bin they lie evenly.
@@ -104,17 +133,18 @@ impl<const N: usize> Histogram<N> {
     pub fn quantile_with(&self, part: u32, pending_us: u64, weight: u32) -> u64 {
         let pending = if weight > 0 { bin_of(pending_us, N) } else { usize::MAX };
         let rest = u64::from(ONE.saturating_sub(weight));
-        let mut above = 0_u64;
+        let mut above = 0_u32;
         for (bin, mass) in self.mass.iter().enumerate().rev() {
-            let mut here = (u64::from(*mass).saturating_mul(rest)) >> 24;
+            // No mass is above one, so this fits.
+            let mut here = (u64::from(*mass).wrapping_mul(rest) >> 24) as u32;
             if bin == pending {
-                here = here.saturating_add(u64::from(weight));
+                here = here.saturating_add(weight);
             }
             let sum = above.saturating_add(here);
-            if sum > u64::from(part) {
+            if sum > part {
                 let (from, to) = (edge_us(bin), edge_us(bin.saturating_add(1)));
-                let room = u64::from(part).saturating_sub(above);
-                let step = to.saturating_sub(from).saturating_mul(room).checked_div(here).unwrap_or(0);
+                let room = u64::from(part.saturating_sub(above));
+                let step = to.saturating_sub(from).saturating_mul(room).checked_div(u64::from(here)).unwrap_or(0);
                 return to.saturating_sub(step);
             }
             above = sum;
@@ -123,10 +153,11 @@ impl<const N: usize> Histogram<N> {
     }
 }
 
-/// The weight (Q16) that the past keeps at the `n`th value: 1 − 2 / (n + 1).
-fn young(n: u32) -> u32 {
-    let n = u64::from(n);
-    (n.saturating_sub(1) << 16).checked_div(n.saturating_add(1)).unwrap_or(0) as u32
+/// The weight (Q16) that the past keeps when `before` values become `after`: 1 − 2 / (n + 1) at the nth, one after the
+/// other.
+fn young(before: u32, after: u32) -> u32 {
+    let pairs = |n: u32| u64::from(n.min(1 << 16)).saturating_mul(u64::from(n.min(1 << 16)).saturating_add(1));
+    (pairs(before) << 16).checked_div(pairs(after)).unwrap_or(0) as u32
 }
 
 #[cfg(test)]
@@ -194,6 +225,24 @@ mod tests {
             delay + 1_000_000 / 250_000 * missing / all.len() as u64
         };
         assert!(cost(best) <= cost(best + 5_000) && cost(best) <= cost(best - 5_000));
+    }
+
+    #[test]
+    fn many_at_once_weigh_as_much_as_one_by_one() {
+        let (mut at_once, mut singly) = (Histogram::<BINS>::new(), Histogram::<BINS>::new());
+        let all: Vec<u64> = values(6_400).collect();
+        for batch in all.chunks(64) {
+            let mut counts = [0_u8; BINS];
+            for value in batch {
+                singly.add(*value, 65_514);
+                counts[Histogram::<BINS>::bin(*value)] += 1;
+            }
+            at_once.add_counts(&counts, 64_143);
+            assert_eq!(at_once.mass.iter().map(|mass| u64::from(*mass)).sum::<u64>(), u64::from(ONE));
+        }
+        for (one, other) in at_once.mass.iter().zip(&singly.mass) {
+            assert!(one.abs_diff(*other) < ONE / 2_000, "{one} {other}");
+        }
     }
 
     #[test]

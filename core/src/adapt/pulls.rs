@@ -11,8 +11,10 @@ use crate::time::{Instant, Span};
 const BINS: usize = 96;
 /// Later than that, it is another schedule: the device stood still.
 const LOST_US: i64 = 40_000;
-/// A pull keeps so much of the weight of those before, at periods of 10 ms about 30 s; Q16.
-const KEEP: u32 = 65_514;
+/// Pulls that go into the histogram together: ageing it takes a thousand instructions, and nobody looks in between.
+const BATCH: u32 = 64;
+/// They leave so much of the weight to those before, at periods of 10 ms about 30 s; Q16.
+const KEEP: u32 = 64_143;
 /// One pull in a thousand may be later than what is allowed for; Q24.
 const RARE: u32 = ONE / 1_000;
 /// What any scheduler does, and nobody needs to allow for.
@@ -26,15 +28,18 @@ const ALLOWANCE_MAX_US: i64 = 20_000;
 pub(super) struct Pulls {
     due: Option<i64>,
     lateness: Histogram<BINS>,
+    /// Pulls of each bin that are not in the histogram yet, and how many.
+    recent: [u8; BINS],
+    since: u32,
     period: i64,
     samples: u64,
     allowance: i64,
-    since: u32,
 }
 
 impl Pulls {
     pub(super) const fn new() -> Self {
-        Self { due: None, lateness: Histogram::new(), period: 0, samples: 0, allowance: 0, since: 0 }
+        let (lateness, recent) = (Histogram::new(), [0; BINS]);
+        Self { due: None, lateness, recent, since: 0, period: 0, samples: 0, allowance: 0 }
     }
 
     /// The device asks for `samples`, after so many the time before.
@@ -53,11 +58,18 @@ impl Pulls {
                 0
             }
         };
-        self.samples = samples;
-        self.period = super::micros(Instant::ZERO.plus(Span::from_samples(samples)));
-        self.lateness.add(late.unsigned_abs(), KEEP);
-        self.since = self.since.wrapping_add(1) % 64;
-        if self.since == 0 {
+        if self.samples != samples {
+            self.samples = samples;
+            self.period = super::micros(Instant::ZERO.plus(Span::from_samples(samples)));
+        }
+        if let Some(count) = self.recent.get_mut(Histogram::<BINS>::bin(late.unsigned_abs())) {
+            *count = count.saturating_add(1);
+        }
+        self.since = self.since.saturating_add(1);
+        if self.since >= BATCH {
+            self.since = 0;
+            self.lateness.add_counts(&self.recent, KEEP);
+            self.recent = [0; BINS];
             let usual = self.lateness.quantile(RARE) as i64;
             self.allowance = usual.saturating_sub(USUAL_US).clamp(0, ALLOWANCE_MAX_US);
         }

@@ -4,10 +4,13 @@
 //! is the true one: from when what is heard was captured, by the position of the sound, which is compared with the
 //! samples themselves wherever those tell where they are from.
 
+mod oracle;
 mod run;
 mod sound;
 
+pub use oracle::{Optimum, optimum};
 pub use run::{Options, Outcome, Point, run};
+pub use sound::Sound;
 
 use crate::trace::{Trace, TraceError};
 use soundpost_core::config::Playout;
@@ -24,6 +27,9 @@ pub struct Args {
     /// Playout profile: low, balanced, smooth or frozen.
     #[arg(long, default_value = "balanced", value_name = "PROFILE")]
     profile: Playout,
+    /// Do not play it: say what the best is that anybody could do who knows the whole trace beforehand.
+    #[arg(long, conflicts_with_all = ["profile", "csv"])]
+    oracle: bool,
     /// Price of made-up sound in the cost J, in ms of delay.
     #[arg(long, default_value_t = 5_000.0, value_name = "MS", value_parser = ms::<0, 1_000_000>)]
     lambda: f64,
@@ -86,12 +92,19 @@ pub fn main(args: &Args) -> Result<(), PlayoutError> {
         keep_course: args.csv.is_some(),
         ..Options::default()
     };
+    if args.oracle {
+        return print(&optimum(&trace, &options), args.json);
+    }
     let outcome = run(&trace, &options);
     if let Some(path) = &args.csv {
         let failed = |source| PlayoutError::Write { what: path.display().to_string(), source };
         std::fs::write(path, course(&outcome)).map_err(failed)?;
     }
-    let text = if args.json { serde_json::to_string(&outcome)? + "\n" } else { outcome.to_string() };
+    print(&outcome, args.json)
+}
+
+fn print(figures: &(impl fmt::Display + serde::Serialize), json: bool) -> Result<(), PlayoutError> {
+    let text = if json { serde_json::to_string(figures)? + "\n" } else { figures.to_string() };
     match io::stdout().write_all(text.as_bytes()) {
         Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
             Err(PlayoutError::Write { what: "standard output".to_owned(), source })

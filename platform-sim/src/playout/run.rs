@@ -213,7 +213,7 @@ impl<'a> Play<'a> {
         self.events += u64::from(made_up > 0 && !self.making_up);
         self.making_up = made_up > 0;
         let real = first.filter(|_| made_up < samples);
-        let delay = real.map(|first| at - self.capture_us(first) - self.base_us);
+        let delay = real.map(|first| at - self.trace.capture_us(first) - self.base_us);
         self.delays.extend(delay);
         if let Some(first) = real.filter(|_| made_up == 0 && operations == 0) {
             self.compare(first);
@@ -223,17 +223,6 @@ impl<'a> Play<'a> {
             let goal_us = after.target.as_micros() as i64;
             self.course.push(Point { at_us: at, delay_us: delay, goal_us, made_up_us });
         }
-    }
-
-    /// When a sample was captured, on the receiver's clock.
-    fn capture_us(&self, sample: u64) -> i64 {
-        let packets = &self.trace.packets;
-        let length = u64::from(self.trace.packet_ms) * 48;
-        let (seq, inside) = (sample / length, sample % length);
-        let place = packets.partition_point(|packet| packet.seq <= seq).saturating_sub(1);
-        let packet = packets[place.min(packets.len() - 1)];
-        let beyond = (seq.saturating_sub(packet.seq) * length + inside) as i64;
-        packet.send_us + beyond * 125 / 6
     }
 
     /// Where the sound is noise, it must be the noise that belongs where the engine says it is.

@@ -16,7 +16,7 @@ const SYLLABLE: usize = 9_600;
 
 /// What was captured.
 #[derive(Debug)]
-pub(super) struct Sound {
+pub struct Sound {
     voice: Vec<i16>,
     room: Vec<i16>,
     /// Whether somebody talks in the packet of that number.
@@ -25,7 +25,9 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    pub(super) fn of(trace: &Trace) -> Self {
+    /// What is said in a trace, for the one who speaks in it.
+    #[must_use]
+    pub fn of(trace: &Trace) -> Self {
         let last = trace.packets.last().map_or(0, |packet| packet.seq as usize);
         let mut talk = vec![false; last + 1];
         trace.packets.iter().for_each(|packet| talk[packet.seq as usize] = packet.talk);
@@ -42,7 +44,9 @@ impl Sound {
         !self.talks(sample)
     }
 
-    pub(super) fn at(&self, sample: u64) -> i16 {
+    /// A sample of it.
+    #[must_use]
+    pub fn at(&self, sample: u64) -> i16 {
         let n = usize::try_from(sample).unwrap_or(usize::MAX);
         if self.talks(sample) { self.voice[n % VOICE] } else { self.room[n % ROOM] }
     }

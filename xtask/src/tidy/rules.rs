@@ -107,9 +107,10 @@ fn has_reason(text: &str, line: usize) -> bool {
     comment.into_iter().any(|line| line.contains("SAFETY:") || line.contains("# Safety"))
 }
 
-/// Where numbers say what a simulated world is like, and what its judges tolerate. That is no policy of soundpost: nothing
+/// Where numbers say what a simulated world is like, and what its judges tolerate or compare with. That is no policy of soundpost: nothing
 /// in there reaches a device.
-const WORLDS: [&str; 3] = ["platform-sim/src/model/", "platform-sim/src/world/", "platform-sim/src/swarm"];
+const WORLDS: [&str; 4] =
+    ["platform-sim/src/model/", "platform-sim/src/world/", "platform-sim/src/swarm", "platform-sim/src/playout/oracle"];
 
 /// Platforms decide nothing: no constant of a type or name that stands for time or sound, and no time made from a
 /// number, unless it is listed with a reason.

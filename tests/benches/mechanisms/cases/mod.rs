@@ -4,6 +4,7 @@
 //! whole again, what was read adds up. So a figure is never of something that does nothing.
 
 mod actuators;
+mod case;
 mod frame;
 mod latest;
 mod playout;
@@ -11,6 +12,9 @@ mod pool;
 mod ring;
 mod wire;
 
+pub(crate) use case::{Case, Group};
+
+use case::alone;
 use soundpost_core::capacity::{HANDOVER_RING, HANDOVER_RING_LEN};
 use std::sync::Barrier;
 use std::thread;
@@ -27,27 +31,6 @@ const PLACES: usize = HANDOVER_RING;
 
 /// The same for heapless' single-producer ring, which keeps one empty.
 const RING: usize = HANDOVER_RING_LEN;
-
-/// One contestant.
-pub(crate) struct Case {
-    /// Whose it is.
-    pub(crate) name: &'static str,
-    /// Does the job so many times; returns how long that took.
-    pub(crate) run: fn(u64) -> Duration,
-}
-
-/// One job and its contestants.
-#[derive(Clone, Copy)]
-pub(crate) struct Group {
-    /// The job's name.
-    pub(crate) title: &'static str,
-    /// What is done once.
-    pub(crate) what: &'static str,
-    /// Threads that do it.
-    pub(crate) threads: u32,
-    /// Ours first.
-    pub(crate) cases: &'static [Case],
-}
 
 /// All of them.
 pub(crate) fn groups() -> Vec<Group> {
@@ -81,13 +64,6 @@ impl On for Twice {
         let all = || (0..times).for_each(|_| job());
         together(all, all)
     }
-}
-
-/// Times a job on this thread.
-fn alone(times: u64, mut job: impl FnMut()) -> Duration {
-    let start = Instant::now();
-    (0..times).for_each(|_| job());
-    start.elapsed()
 }
 
 /// Times two threads, from when both are there until both are through.
