@@ -9,7 +9,7 @@ use crate::rt::{AudioThread, Bell, Monotonic, now};
 use heapless::spsc::{Consumer, Producer, Queue};
 use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
-use soundpost_core::config::{Channels, Playout, Stream, TIMING};
+use soundpost_core::config::{Channels, Direction, Playout, Stream, TIMING};
 use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig};
 use soundpost_core::engine::capture::{Capture, Command};
 use soundpost_core::engine::playback::Playback;
@@ -151,7 +151,7 @@ impl CaptureSide {
     /// # Errors
     /// [`StartError`].
     pub fn start(uri: &Uri, stream: Stream, muted: Muted) -> Result<Self, StartError> {
-        let options = options(stream.channels, TIMING.capture_periods);
+        let options = Options::of(Direction::Capture, stream.channels);
         let (device, opened) = pcm::open_capture(uri, options)?;
         let engine = Capture::new(OpusEncoder::new(&stream)?, stream);
         let engine = if muted.0 { engine.muted() } else { engine };
@@ -280,7 +280,7 @@ impl PlaybackSide {
     /// # Errors
     /// [`StartError`].
     pub fn start(uri: &Uri, channels: Channels, playout: Playout) -> Result<Self, StartError> {
-        let options = options(channels, TIMING.playback_periods);
+        let options = Options::of(Direction::Playback, channels);
         let (device, opened) = pcm::open_playback(uri, options)?;
         let fixed = Options { channels: opened.channels, ..options };
         let engine = Playback::new(OpusDecoder::new(opened.channels)?, opened.channels).with_profile(playout);
@@ -338,15 +338,6 @@ impl PlaybackSide {
     #[must_use]
     pub fn pool(&self) -> PoolStats {
         PLAYBACK_POOL.stats()
-    }
-}
-
-fn options(channels: Channels, buffer_periods: u32) -> Options {
-    Options {
-        channels,
-        period_samples: TIMING.period_samples,
-        buffer_periods,
-        deadline: Duration::from_micros(TIMING.device_deadline.as_micros()),
     }
 }
 

@@ -9,8 +9,10 @@ mod alsa_in;
 mod alsa_open;
 mod alsa_out;
 mod auto;
+mod convert;
 pub mod devices;
 mod file;
+mod layout;
 mod pace;
 mod tone;
 mod uri;
@@ -18,8 +20,9 @@ mod uri;
 pub use file::parse_wav;
 pub use uri::{Uri, UriError};
 
-use soundpost_core::config::Channels;
+use soundpost_core::config::{Channels, Direction, TIMING};
 use soundpost_core::port::{PcmError, PcmIn, PcmOut, Read};
+use soundpost_core::time::SAMPLE_RATE_HZ;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,45 +41,81 @@ pub struct Options {
 }
 
 impl Options {
+    /// What every device is asked for.
+    #[must_use]
+    pub fn of(direction: Direction, channels: Channels) -> Self {
+        let buffer_periods = match direction {
+            Direction::Capture => TIMING.capture_periods,
+            Direction::Playback => TIMING.playback_periods,
+        };
+        let deadline = Duration::from_micros(TIMING.device_deadline.as_micros());
+        Self { channels, period_samples: TIMING.period_samples, buffer_periods, deadline }
+    }
+
     /// What is opened of a device without hardware: it takes the periods that it is asked for.
     fn opened(self, description: String, channels: Channels, format: &'static str) -> Opened {
         Opened {
             description,
             channels,
             format,
+            rate_hz: SAMPLE_RATE_HZ,
+            device_channels: channels.count() as u32,
+            picked: None,
+            device_period: self.period_samples,
             period_samples: self.period_samples,
             buffer_samples: self.period_samples * self.buffer_periods,
+            conversion_samples: 0,
         }
     }
 }
 
-/// What was opened.
+/// What was opened. Samples are at 48 kHz, whatever the device's own rate.
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// What it is, in words; for `auto` also why.
     pub description: String,
-    /// Channels.
+    /// Channels that core gets or gives.
     pub channels: Channels,
     /// How the device stores a value.
     pub format: &'static str,
-    /// Samples in a period.
+    /// The device's rate.
+    pub rate_hz: u32,
+    /// The device's channels.
+    pub device_channels: u32,
+    /// Which of them are used, counted from 1, if not simply the first ones.
+    pub picked: Option<String>,
+    /// Samples in a period of the device, which may be moved in parts.
+    pub device_period: u32,
+    /// Samples that are moved at once.
     pub period_samples: u32,
     /// Samples of its buffer that are used: for playback, the ones that are kept full.
     pub buffer_samples: u32,
+    /// Samples that converting the rate holds back.
+    pub conversion_samples: u32,
+}
+
+impl Opened {
+    /// The most that a sample waits on its way through the device: for capture until its period is full, for playback
+    /// until what is before it has been played.
+    #[must_use]
+    pub fn latency_samples(&self, direction: Direction) -> u32 {
+        let device = match direction {
+            Direction::Capture => self.device_period,
+            Direction::Playback => self.buffer_samples,
+        };
+        device + self.conversion_samples
+    }
 }
 
 impl fmt::Display for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |samples: u32| f64::from(samples) / 48.0;
-        write!(
-            f,
-            "{} · 48 kHz {} {} ch · period {:.1} ms, buffer {:.1} ms",
-            self.description,
-            self.format,
-            self.channels.count(),
-            ms(self.period_samples),
-            ms(self.buffer_samples)
-        )
+        let rate = f64::from(self.rate_hz) / 1000.0;
+        write!(f, "{} · {rate} kHz {} {} ch", self.description, self.format, self.device_channels)?;
+        if let Some(picked) = &self.picked {
+            write!(f, " ({picked} used)")?;
+        }
+        write!(f, " · period {:.1} ms, buffer {:.1} ms", ms(self.device_period), ms(self.buffer_samples))
     }
 }
 
