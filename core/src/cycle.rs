@@ -4,7 +4,9 @@
 //! bounded amount of work and returns; it never allocates, locks or formats. Nothing leaves the thread but
 //! handles, through single-producer rings, and reports, through latest-value cells.
 
-use crate::capacity::{COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX, PLAYBACK_SLOTS, POOLED_PACKETS};
+use crate::capacity::{
+    COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX, PLAYBACK_SLOTS, POOLED_PACKETS, STEPS_PER_TURN,
+};
 use crate::codec::{Decode, Encode, Extent, Payload, opus_samples};
 use crate::engine::capture::{Capture, Command, Outcome};
 use crate::engine::playback::Playback;
@@ -13,6 +15,7 @@ use crate::latest::Publisher;
 use crate::meter::{CaptureReport, PlaybackReport};
 use crate::pool::{Pool, Shared};
 use crate::port::{Clock, PcmError, PcmIn, PcmOut};
+use crate::recovery::{Action, Recovery, Step};
 use crate::signal;
 use crate::time::{Instant, Span};
 use crate::wire::{Flags, Frame};
@@ -60,6 +63,7 @@ pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
     edge: Option<Instant>,
     /// The device lost sound since then.
     gap: bool,
+    recovery: Recovery,
 }
 
 /// The rings and the pool of a capture rig.
@@ -90,6 +94,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             converted: [0; PERIOD_VALUES_MAX],
             edge: None,
             gap: false,
+            recovery: Recovery::default(),
         }
     }
 
@@ -117,28 +122,52 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
                 let got = (read.samples as usize).saturating_mul(channels).min(values);
                 self.take_in(first, got, channels, &mut turn);
                 self.edge = Some(first.plus(Span::from_samples(u64::from(read.samples))));
+                if read.samples > 0 {
+                    self.recovery.on_moved(first);
+                }
             }
-            Err(why @ (PcmError::Xrun | PcmError::Suspended)) => {
-                self.engine.on_xrun();
-                self.gap = true;
-                self.device.recover(why)?;
-                turn.recovered = true;
-            }
-            Err(fatal) => {
-                self.finish(&mut turn);
-                self.reports.publish(*self.engine.report());
-                return Err(fatal);
+            Err(why) => {
+                let mended = self.mend(why, &mut turn);
+                self.report();
+                mended?;
             }
         }
-        if turn.packets > 0 || turn.recovered {
-            self.reports.publish(*self.engine.report());
+        if turn.packets > 0 {
+            self.report();
         }
         Ok(turn)
+    }
+
+    /// Does about trouble with the device what can be done without opening it again.
+    fn mend(&mut self, why: PcmError, turn: &mut Turn) -> Result<(), PcmError> {
+        match why {
+            PcmError::Xrun | PcmError::Suspended => self.engine.on_xrun(),
+            _ => self.finish(turn),
+        }
+        self.gap = true;
+        let now = self.clock.now();
+        turn.recovered = mend(&mut self.recovery, now, why, |step| self.device.recover(step))?;
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        self.reports.publish(CaptureReport { recoveries: self.recovery.counts(), ..*self.engine.report() });
+    }
+
+    /// How the device does.
+    pub const fn recovery(&mut self) -> &mut Recovery {
+        &mut self.recovery
+    }
+
+    /// The device, to close it, say: no turn may follow before it is replaced.
+    pub const fn device(&mut self) -> &mut I {
+        &mut self.device
     }
 
     /// Goes on with another device, or the same one opened again; the time between is a gap.
     pub fn replace_device(&mut self, device: I) {
         self.device = device;
+        self.recovery.on_opened();
         self.gap = true;
     }
 
@@ -159,7 +188,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
         }
         if taken > 0 {
             // Before the device is waited for: who muted is waiting for the answer.
-            self.reports.publish(*self.engine.report());
+            self.report();
         }
         taken
     }
@@ -230,6 +259,27 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     }
 }
 
+/// Asks a device for one step after the other, each once at most; whether one of them helped.
+fn mend(
+    recovery: &mut Recovery,
+    now: Instant,
+    mut why: PcmError,
+    mut recover: impl FnMut(Step) -> Result<(), PcmError>,
+) -> Result<bool, PcmError> {
+    for _ in 0..STEPS_PER_TURN {
+        match recovery.on_fault(now, why.fault().ok_or(why)?) {
+            Action::Listen => return Ok(false),
+            Action::Reopen => return Err(why),
+            Action::Try(step) => match recover(step) {
+                Ok(()) => return Ok(true),
+                Err(next) => why = next,
+            },
+        }
+    }
+    // It has a new complaint each time: next turn goes on from here.
+    Ok(false)
+}
+
 /// Puts `item` into `ring`, or gives it back when that is full.
 fn enqueue<T>(ring: &mut Producer<'_, T>, item: T) -> Result<(), T> {
     // A ring has room for one at least, but nothing in the type says so, and heapless divides by its length:
@@ -247,6 +297,9 @@ pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
     period: [i16; PERIOD_VALUES_MAX],
     /// Silence is wanted, and was in the period before.
     hushed: (bool, bool),
+    recovery: Recovery,
+    /// It was started, and nothing has shown that it plays.
+    fresh: bool,
 }
 
 impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p, O, C, D, N> {
@@ -260,7 +313,17 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     ) -> Self {
         // The rest of the pool is on its way: in the ring, being received, being decoded.
         engine.limit_packets(N.saturating_mul(POOLED_PACKETS) / PLAYBACK_SLOTS);
-        Self { device, clock, engine, arrivals, reports, period: [0; PERIOD_VALUES_MAX], hushed: (false, false) }
+        Self {
+            device,
+            clock,
+            engine,
+            arrivals,
+            reports,
+            period: [0; PERIOD_VALUES_MAX],
+            hushed: (false, false),
+            recovery: Recovery::default(),
+            fresh: true,
+        }
     }
 
     /// The engine, to look at.
@@ -268,9 +331,21 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         &self.engine
     }
 
+    /// The device, to close it, say: no turn may follow before it is replaced.
+    pub const fn device(&mut self) -> &mut O {
+        &mut self.device
+    }
+
     /// Goes on with another device, or the same one opened again. It must have as many channels.
     pub fn replace_device(&mut self, device: O) {
         self.device = device;
+        self.fresh = true;
+        self.recovery.on_opened();
+    }
+
+    /// How the device does.
+    pub const fn recovery(&mut self) -> &mut Recovery {
+        &mut self.recovery
     }
 
     /// Whether the device gets silence from the next period on, whatever is played: for an amplifier that is
@@ -285,7 +360,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     /// [`PcmError`] if the device is beyond recovery, or over.
     pub fn turn(&mut self) -> Result<(), PcmError> {
         if let Err(why) = self.device.wait() {
-            return self.recover(why);
+            return self.mend(why);
         }
         for _ in 0..HANDOVER_RING_LEN {
             let Some(inbound) = self.arrivals.dequeue() else {
@@ -306,9 +381,18 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
             (false, true) => signal::fade_in(period, channels),
         }
         self.hushed.1 = self.hushed.0;
-        let written = self.device.write(period);
-        self.reports.publish(*self.engine.report());
-        written.or_else(|why| self.recover(why))
+        match self.device.write(period) {
+            // The first period after a start finds room in a device whose clock stands still, too.
+            Ok(()) if core::mem::take(&mut self.fresh) => {}
+            Ok(()) => self.recovery.on_moved(now),
+            Err(why) => return self.mend(why),
+        }
+        self.report();
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        self.reports.publish(PlaybackReport { recoveries: self.recovery.counts(), ..*self.engine.report() });
     }
 
     fn accept(&mut self, inbound: Inbound<'p, N>) {
@@ -328,14 +412,16 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         let _ = self.engine.accept(arrival);
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
-        match why {
-            PcmError::Xrun | PcmError::Suspended => {
-                self.engine.on_xrun();
-                self.device.recover(why)
-            }
-            fatal => Err(fatal),
+    /// Does about trouble with the device what can be done without opening it again.
+    fn mend(&mut self, why: PcmError) -> Result<(), PcmError> {
+        if matches!(why, PcmError::Xrun | PcmError::Suspended) {
+            self.engine.on_xrun();
         }
+        let now = self.clock.now();
+        let mended = mend(&mut self.recovery, now, why, |step| self.device.recover(step));
+        self.report();
+        self.fresh |= mended?;
+        Ok(())
     }
 }
 

@@ -52,6 +52,48 @@ impl AudioMetrics {
     }
 }
 
+/// What went wrong with a device, and what was done about it. All of them wrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Recoveries {
+    /// Times that it ran over or dry.
+    pub xruns: u32,
+    /// Times that it was put to sleep.
+    pub suspends: u32,
+    /// Times that its clock stood still.
+    pub stops: u32,
+    /// Times that input or output failed.
+    pub breaks: u32,
+    /// Times that it was pulled out.
+    pub losses: u32,
+    /// Attempts to resume it.
+    pub resumes: u32,
+    /// Attempts to prepare it.
+    pub prepares: u32,
+    /// Attempts to stop and start it.
+    pub restarts: u32,
+    /// Times that it was opened again.
+    pub reopens: u32,
+    /// Attempts to open it that failed.
+    pub open_failures: u32,
+}
+
+impl Recoveries {
+    /// Nothing yet.
+    pub const NONE: Self = Self {
+        xruns: 0,
+        suspends: 0,
+        stops: 0,
+        breaks: 0,
+        losses: 0,
+        resumes: 0,
+        prepares: 0,
+        restarts: 0,
+        reopens: 0,
+        open_failures: 0,
+    };
+}
+
 /// What the capture thread has done so far.
 ///
 /// The ledger: every captured sample is in a frame that was sent, dropped, muted or refused by the encoder,
@@ -85,6 +127,8 @@ pub struct CaptureReport {
     pub commands: u32,
     /// Whether the last of them left it muted.
     pub is_muted: bool,
+    /// The device's trouble.
+    pub recoveries: Recoveries,
 }
 
 impl CaptureReport {
@@ -154,6 +198,8 @@ pub struct PlaybackReport {
     pub level: Level,
     /// Whether a stream is being played.
     pub playing: bool,
+    /// The device's trouble.
+    pub recoveries: Recoveries,
 }
 
 #[cfg(test)]

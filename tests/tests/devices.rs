@@ -2,6 +2,7 @@
 
 use soundpost_core::config::{Channels, Direction};
 use soundpost_core::port::{PcmError, PcmIn, PcmOut};
+use soundpost_core::recovery::Step;
 use soundpost_linux::pcm::{self, Opened, Options, Uri};
 use soundpost_tests::rig::{FORMATS, Trouble, Wishes};
 use std::f64::consts::TAU;
@@ -25,7 +26,7 @@ fn captured(device: &Trouble, count: usize) -> (Opened, Vec<[i16; 2]>) {
             Ok(read) => read,
             // This machine was busy elsewhere.
             Err(PcmError::Xrun) => {
-                source.recover(PcmError::Xrun).expect("it comes back");
+                source.recover(Step::Prepare).expect("it comes back");
                 heard.clear();
                 continue;
             }
@@ -130,7 +131,7 @@ fn played(wishes: Wishes, rate: u32) {
         match turned {
             Ok(()) => {}
             // This machine was busy elsewhere.
-            Err(PcmError::Xrun) => sink.recover(PcmError::Xrun).expect("it comes back"),
+            Err(PcmError::Xrun) => sink.recover(Step::Prepare).expect("it comes back"),
             Err(error) => panic!("{opened}: {error:?}"),
         }
     }

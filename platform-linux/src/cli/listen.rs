@@ -92,7 +92,8 @@ async fn receive(
 
 fn figures(side: &mut PlaybackSide, uri: &Uri) -> PlaybackStatus {
     let (report, pool) = (side.report(), side.pool());
-    PlaybackStatus::of(&uri.to_string(), &side.opened, &side.state(), &report, report.metrics, pool, now())
+    let opened = side.opened().clone();
+    PlaybackStatus::of(&uri.to_string(), &opened, &side.state(), &report, report.metrics, pool, now())
 }
 
 /// The live line.

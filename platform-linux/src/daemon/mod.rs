@@ -185,7 +185,9 @@ async fn watch_playback(hub: Rc<Hub>, ear: Ear) {
 fn report_change(direction: &str, shown: &mut State, state: State) {
     if *shown != state {
         match &state {
-            State::Running => tracing::info!("{direction}: the device is back"),
+            State::Running => tracing::info!("{direction}: sound moves again"),
+            State::Stopped => tracing::warn!("{direction}: the device's clock stands still; listening"),
+            State::Opened(why) => tracing::debug!("{direction}: the device is open again after: {why}"),
             State::Lost(why) => tracing::warn!("{direction}: the device is lost: {why}; trying to get it back"),
             State::Ended => tracing::info!("{direction}: the recording is over"),
         }

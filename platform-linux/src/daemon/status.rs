@@ -1,5 +1,9 @@
 //! What the daemon tells about itself: one structure, as JSON for programs and as a table for people.
 
+mod device;
+
+pub use device::{DeviceStatus, RecoveriesStatus};
+
 use super::Settings;
 use super::hub::Client;
 use crate::direction::State;
@@ -48,29 +52,6 @@ pub struct BoardStatus {
     pub mute_switch: Option<String>,
     /// `on`, `off` or `failed`.
     pub amp: Option<String>,
-}
-
-/// A device and how it does.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DeviceStatus {
-    /// What was asked for.
-    pub uri: String,
-    /// What was opened, in words.
-    pub device: String,
-    /// `running`, `lost` or `ended`.
-    pub state: String,
-    /// Why it is lost.
-    pub reason: Option<String>,
-    /// Channels of the device.
-    pub channels: usize,
-    /// Samples in a period.
-    pub period_samples: u32,
-    /// Samples in its buffer.
-    pub buffer_samples: u32,
-    /// What a level meter shows, in dB below full scale; `None` for silence.
-    pub level_dbfs: Option<f64>,
-    /// Times that it ran over (capture) or dry (playback).
-    pub xruns: u64,
 }
 
 /// The six numbers of the seed's system.
@@ -261,7 +242,7 @@ impl CaptureStatus {
         let stream = &from.settings.stream;
         let metrics = AudioMetrics { frames_dropped: report.dropped(), ..from.sent };
         Self {
-            device: DeviceStatus::of(&from.settings.capture.to_string(), opened, state, report.level, report.xruns),
+            device: DeviceStatus::capture(&from.settings.capture.to_string(), opened, state, report),
             quality: from.settings.quality.to_string(),
             channels: stream.channels.count(),
             bitrate_bps: stream.tuning.bitrate.bps(),
@@ -300,7 +281,7 @@ impl PlaybackStatus {
     ) -> Self {
         let samples_ms = |samples: u64| samples as f64 / 48.0;
         Self {
-            device: DeviceStatus::of(uri, opened, state, report.level, report.xruns),
+            device: DeviceStatus::playback(uri, opened, state, report),
             playing: report.playing,
             metrics: MetricsStatus::of(&metrics, time),
             late: report.late,
@@ -325,27 +306,6 @@ impl PlaybackStatus {
             drift_ppm: report.drift_ppm,
             queued_ms: samples_ms(u64::from(report.queued)),
             pool: PoolStatus::of(pool),
-        }
-    }
-}
-
-impl DeviceStatus {
-    fn of(uri: &str, opened: &Opened, state: &State, level: Level, xruns: u64) -> Self {
-        let (state, reason) = match state {
-            State::Running => ("running", None),
-            State::Lost(why) => ("lost", Some(why.to_string())),
-            State::Ended => ("ended", None),
-        };
-        Self {
-            uri: uri.to_owned(),
-            device: opened.to_string(),
-            state: state.to_owned(),
-            reason,
-            channels: opened.channels.count(),
-            period_samples: opened.period_samples,
-            buffer_samples: opened.buffer_samples,
-            level_dbfs: dbfs(level),
-            xruns,
         }
     }
 }
@@ -463,14 +423,6 @@ impl fmt::Display for PlaybackStatus {
             "  stretched  {:.0} ms taken out in {} pieces, {:.0} ms put in in {}; {} packets lost, {} late",
             self.cut_ms, self.removals, self.inserted_ms, self.insertions, self.lost, self.late
         )
-    }
-}
-
-impl fmt::Display for DeviceStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = self.level_dbfs.map_or_else(|| "silent".to_owned(), |level| format!("{level:.0} dBFS"));
-        let reason = self.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-        writeln!(f, "  device     {} [{}{reason}] {level}", self.device, self.state)
     }
 }
 

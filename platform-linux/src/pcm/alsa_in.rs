@@ -4,12 +4,14 @@
 //! nothing. Waiting has a deadline, so a clock that stands still is reported and not waited for.
 
 use super::alsa_open::{self, Agreed};
+use super::alsa_wait::Waiter;
 use super::convert::Converter;
 use super::layout::Layout;
 use super::{OpenError, Opened, Options};
 use alsa::pcm::{Frames, PCM};
 use soundpost_core::capacity::PERIOD_SAMPLES_MAX;
 use soundpost_core::port::{PcmError, PcmIn, Read};
+use soundpost_core::recovery::Step;
 use std::time::{Duration, Instant};
 
 /// See the module.
@@ -20,7 +22,7 @@ pub struct AlsaIn {
     rate_hz: u32,
     /// Samples that core is given at once, at 48 kHz.
     period: usize,
-    deadline_ms: u32,
+    waiter: Waiter,
     /// Sound as the device has it, and how many samples of it wait to be converted.
     raw: Vec<u8>,
     gathered: usize,
@@ -37,7 +39,7 @@ impl AlsaIn {
             layout,
             rate_hz,
             period: opened.period_samples as usize,
-            deadline_ms: u32::try_from(options.deadline.as_millis()).unwrap_or(u32::MAX),
+            waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
             gathered: 0,
             converter: converter.map(|converter| (converter, vec![0; most * layout.channels()])),
@@ -71,7 +73,7 @@ impl AlsaIn {
     /// was woken for nothing.
     fn gather(&mut self, samples: usize) -> Result<Option<usize>, PcmError> {
         let ready = self.pcm.avail_update().map_err(alsa_open::running)? >= samples as Frames;
-        if !ready && !self.pcm.wait(Some(self.deadline_ms)).map_err(alsa_open::running)? {
+        if !ready && !self.waiter.wait(&self.pcm).map_err(alsa_open::running)? {
             return Err(PcmError::Stopped);
         }
         let (from, to) = (self.gathered, (self.gathered + samples) * self.layout.bytes());
@@ -133,11 +135,10 @@ impl PcmIn for AlsaIn {
         Ok(Read { samples: 0, pending: self.pending() })
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
-        // A device that cannot resume is prepared like one that ran over.
-        if why == PcmError::Suspended && self.pcm.resume().is_ok() {
-            return Ok(());
-        }
-        self.pcm.prepare().and_then(|()| self.pcm.start()).map_err(alsa_open::running)
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
+        // What waits here was captured before the gap; half a block of it would shift the rest.
+        self.gathered = 0;
+        alsa_open::recover(&self.pcm, step).map_err(alsa_open::running)?;
+        if step == Step::Resume { Ok(()) } else { self.pcm.start().map_err(alsa_open::running) }
     }
 }

@@ -8,6 +8,7 @@ use alsa::{Direction, Output, ValueOr};
 use rubato::ResamplerConstructionError;
 use soundpost_core::config::Channels;
 use soundpost_core::port::PcmError;
+use soundpost_core::recovery::Step;
 use soundpost_core::time::SAMPLE_RATE_HZ;
 use std::ffi::CString;
 use std::time::Duration;
@@ -86,7 +87,11 @@ impl Terms {
         description: String,
     ) -> Result<Agreed, ResamplerConstructionError> {
         let Self { store: (store, format), channels: device_channels, rate_hz, period, buffer } = self;
-        let channels = if device_channels == 1 { Channels::Mono } else { Channels::Stereo };
+        let channels = match device_channels {
+            _ if options.exact => options.channels,
+            1 => Channels::Mono,
+            _ => Channels::Stereo,
+        };
         let layout = Layout::of(&pcm, store, device_channels as usize, channels.count());
         let moved = portion(period, rate_hz);
         let used = used(period, buffer, options.buffer_periods) / moved * moved;
@@ -283,8 +288,20 @@ pub(super) fn running(error: alsa::Error) -> PcmError {
     match error.errno() {
         libc::EPIPE => PcmError::Xrun,
         libc::ESTRPIPE => PcmError::Suspended,
-        errno => PcmError::Gone(errno),
+        errno @ (libc::ENODEV | libc::ENXIO | libc::ESHUTDOWN) => PcmError::Gone(errno),
+        errno => PcmError::Broken(errno),
     }
+}
+
+/// Asks a device to get going again, up to where it is ready to start.
+pub(super) fn recover(pcm: &PCM, step: Step) -> alsa::Result<()> {
+    match step {
+        Step::Resume => return pcm.resume(),
+        Step::Prepare => {}
+        // What cannot be dropped is prepared all the same.
+        Step::Restart => pcm.drop().unwrap_or(()),
+    }
+    pcm.prepare()
 }
 
 #[cfg(test)]
@@ -322,8 +339,13 @@ mod tests {
 
     #[test]
     fn a_name_with_a_nul_is_refused_and_does_not_panic() {
-        let options =
-            Options { channels: Channels::Mono, period_samples: 128, buffer_periods: 3, deadline: Duration::ZERO };
+        let options = Options {
+            channels: Channels::Mono,
+            exact: false,
+            period_samples: 128,
+            buffer_periods: 3,
+            deadline: Duration::ZERO,
+        };
         assert!(open("a\0b", Direction::Capture, options).is_err());
     }
 }

@@ -5,12 +5,14 @@
 //! that the delay is at once what it will be.
 
 use super::alsa_open::{self, Agreed};
+use super::alsa_wait::Waiter;
 use super::convert::Converter;
 use super::layout::Layout;
 use super::{OpenError, Opened, Options};
 use alsa::pcm::{Frames, PCM, State};
 use soundpost_core::capacity::PERIOD_SAMPLES_MAX;
 use soundpost_core::port::{PcmError, PcmOut};
+use soundpost_core::recovery::Step;
 
 /// See the module.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub struct AlsaOut {
     /// Samples of the buffer that are kept full: whole periods.
     used: usize,
     buffer: usize,
-    deadline_ms: u32,
+    waiter: Waiter,
     raw: Vec<u8>,
     /// Where the device has another rate than core, with room for what it gives.
     converter: Option<(Converter, Vec<i16>)>,
@@ -43,7 +45,7 @@ impl AlsaOut {
             block,
             used,
             buffer,
-            deadline_ms: u32::try_from(options.deadline.as_millis()).unwrap_or(u32::MAX),
+            waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
             converter: converter.map(|converter| (converter, vec![0; most * layout.channels()])),
             pcm,
@@ -83,13 +85,13 @@ impl AlsaOut {
     }
 
     /// Hands over what is encoded in the front of `raw`.
-    fn write_raw(&self, samples: usize) -> Result<(), PcmError> {
+    fn write_raw(&mut self, samples: usize) -> Result<(), PcmError> {
         let mut rest = &self.raw[..samples * self.layout.bytes()];
         for _ in 0..4 {
             match self.pcm.io_bytes().writei(rest) {
                 Ok(done) => rest = &rest[done * self.layout.bytes()..],
                 Err(error) if error.errno() == libc::EAGAIN => {
-                    if !self.pcm.wait(Some(self.deadline_ms)).map_err(alsa_open::running)? {
+                    if !self.waiter.wait(&self.pcm).map_err(alsa_open::running)? {
                         return Err(PcmError::Stopped);
                     }
                 }
@@ -126,7 +128,7 @@ impl PcmOut for AlsaOut {
                 // Full, but not started: its start threshold is above what it holds.
                 self.pcm.start().map_err(alsa_open::running)?;
             }
-            if !self.pcm.wait(Some(self.deadline_ms)).map_err(alsa_open::running)? {
+            if !self.waiter.wait(&self.pcm).map_err(alsa_open::running)? {
                 return Err(PcmError::Stopped);
             }
         }
@@ -149,11 +151,8 @@ impl PcmOut for AlsaOut {
         self.write_raw(samples)
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
-        if why == PcmError::Suspended && self.pcm.resume().is_ok() {
-            return Ok(());
-        }
-        self.pcm.prepare().map_err(alsa_open::running)?;
-        self.fill_with_silence()
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
+        alsa_open::recover(&self.pcm, step).map_err(alsa_open::running)?;
+        if step == Step::Resume { Ok(()) } else { self.fill_with_silence() }
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Layout {
     store: Store,
     /// Channels of the device.
     device: usize,
-    /// Channels of core.
+    /// Channels of core, of which there may be more.
     ours: usize,
     /// For each of ours, the number of the device's.
     map: [usize; CHANNELS_MAX],
@@ -113,7 +113,7 @@ impl Layout {
         let width = self.store.bytes();
         for (sample, raw) in into.chunks_exact_mut(self.ours).zip(bytes.chunks_exact(self.bytes())) {
             for (value, channel) in sample.iter_mut().zip(self.map) {
-                *value = self.store.decode(&raw[channel * width..][..width]);
+                *value = self.store.decode(&raw[channel.min(self.device - 1) * width..][..width]);
             }
         }
     }
@@ -126,8 +126,13 @@ impl Layout {
             if self.device > self.ours {
                 raw.fill(0);
             }
-            for (value, channel) in sample.iter().zip(self.map) {
-                self.store.encode(*value, &mut raw[channel * width..][..width]);
+            let (left, right) = (sample[0], sample[self.ours - 1]);
+            if self.device == 1 {
+                self.store.encode(((i32::from(left) + i32::from(right)) / 2) as i16, raw);
+                continue;
+            }
+            for (value, channel) in [left, right].into_iter().zip(self.map) {
+                self.store.encode(value, &mut raw[channel * width..][..width]);
             }
         }
     }
@@ -161,6 +166,21 @@ mod tests {
                 assert_eq!(back, VALUES, "{name} {device} {map:?}");
             }
         }
+    }
+
+    #[test]
+    fn one_channel_goes_to_both_fronts_and_two_meet_in_one() {
+        let both = Layout { store: Store::S16, device: 2, ours: 1, map: [0, 1] };
+        let mut bytes = [0; 4];
+        both.encode(&[5], &mut bytes);
+        assert_eq!(bytes, [5_i16.to_ne_bytes(), 5_i16.to_ne_bytes()].concat()[..]);
+        let one = Layout { store: Store::S16, device: 1, ours: 2, map: [0, 1] };
+        let mut bytes = [0; 2];
+        one.encode(&[i16::MIN, i16::MIN + 4], &mut bytes);
+        assert_eq!(i16::from_ne_bytes(bytes), i16::MIN + 2);
+        let mut back = [0; 2];
+        one.decode(&bytes, &mut back);
+        assert_eq!(back, [i16::MIN + 2; 2]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod alsa_in;
 mod alsa_open;
 mod alsa_out;
+mod alsa_wait;
 mod auto;
 mod convert;
 pub mod devices;
@@ -22,6 +23,7 @@ pub use uri::{Uri, UriError};
 
 use soundpost_core::config::{Channels, Direction, TIMING};
 use soundpost_core::port::{PcmError, PcmIn, PcmOut, Read};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::SAMPLE_RATE_HZ;
 use std::fmt;
 use std::path::PathBuf;
@@ -32,6 +34,8 @@ use std::time::Duration;
 pub struct Options {
     /// Channels, if the device can.
     pub channels: Channels,
+    /// Core gets just these channels, whatever the device has.
+    pub exact: bool,
     /// Samples in a period, as near as the device can.
     pub period_samples: u32,
     /// Periods in the device's buffer.
@@ -49,7 +53,7 @@ impl Options {
             Direction::Playback => TIMING.playback_periods,
         };
         let deadline = Duration::from_micros(TIMING.device_deadline.as_micros());
-        Self { channels, period_samples: TIMING.period_samples, buffer_periods, deadline }
+        Self { channels, exact: false, period_samples: TIMING.period_samples, buffer_periods, deadline }
     }
 
     /// What is opened of a device without hardware: it takes the periods that it is asked for.
@@ -161,6 +165,15 @@ pub enum Source {
     File(file::WavIn),
     /// A synthetic source, or silence.
     Tone(tone::Tone),
+    /// Nothing any more.
+    Closed,
+}
+
+impl Source {
+    /// Lets go of the device: many can be opened only once.
+    pub fn close(&mut self) {
+        *self = Self::Closed;
+    }
 }
 
 /// A device that sound goes to.
@@ -172,7 +185,19 @@ pub enum Sink {
     File(file::WavOut),
     /// Nowhere, in real time.
     Null(pace::NullOut),
+    /// Nothing any more.
+    Closed,
 }
+
+impl Sink {
+    /// Lets go of the device: many can be opened only once.
+    pub fn close(&mut self) {
+        *self = Self::Closed;
+    }
+}
+
+/// What a closed device answers.
+const CLOSED: PcmError = PcmError::Gone(libc::ENODEV);
 
 /// Opens a device to capture from.
 ///
@@ -225,6 +250,7 @@ impl PcmIn for Source {
             Self::Alsa(pcm) => pcm.channels(),
             Self::File(pcm) => pcm.channels(),
             Self::Tone(pcm) => pcm.channels(),
+            Self::Closed => 1,
         }
     }
 
@@ -233,6 +259,7 @@ impl PcmIn for Source {
             Self::Alsa(pcm) => pcm.period(),
             Self::File(pcm) => pcm.period(),
             Self::Tone(pcm) => pcm.period(),
+            Self::Closed => 1,
         }
     }
 
@@ -241,14 +268,16 @@ impl PcmIn for Source {
             Self::Alsa(pcm) => pcm.read(into),
             Self::File(pcm) => pcm.read(into),
             Self::Tone(pcm) => pcm.read(into),
+            Self::Closed => Err(CLOSED),
         }
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
         match self {
-            Self::Alsa(pcm) => pcm.recover(why),
-            Self::File(pcm) => pcm.recover(why),
-            Self::Tone(pcm) => pcm.recover(why),
+            Self::Alsa(pcm) => pcm.recover(step),
+            Self::File(pcm) => pcm.recover(step),
+            Self::Tone(pcm) => pcm.recover(step),
+            Self::Closed => Err(CLOSED),
         }
     }
 }
@@ -259,6 +288,7 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.channels(),
             Self::File(pcm) => pcm.channels(),
             Self::Null(pcm) => pcm.channels(),
+            Self::Closed => 1,
         }
     }
 
@@ -267,6 +297,7 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.period(),
             Self::File(pcm) => pcm.period(),
             Self::Null(pcm) => pcm.period(),
+            Self::Closed => 1,
         }
     }
 
@@ -275,6 +306,7 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.wait(),
             Self::File(pcm) => pcm.wait(),
             Self::Null(pcm) => pcm.wait(),
+            Self::Closed => Err(CLOSED),
         }
     }
 
@@ -283,6 +315,7 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.queued(),
             Self::File(pcm) => pcm.queued(),
             Self::Null(pcm) => pcm.queued(),
+            Self::Closed => 0,
         }
     }
 
@@ -291,14 +324,16 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.write(from),
             Self::File(pcm) => pcm.write(from),
             Self::Null(pcm) => pcm.write(from),
+            Self::Closed => Err(CLOSED),
         }
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
         match self {
-            Self::Alsa(pcm) => pcm.recover(why),
-            Self::File(pcm) => pcm.recover(why),
-            Self::Null(pcm) => pcm.recover(why),
+            Self::Alsa(pcm) => pcm.recover(step),
+            Self::File(pcm) => pcm.recover(step),
+            Self::Null(pcm) => pcm.recover(step),
+            Self::Closed => Err(CLOSED),
         }
     }
 }

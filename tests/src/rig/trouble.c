@@ -8,6 +8,7 @@
 #include <alsa/pcm_external.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -31,7 +32,8 @@ struct control {
 	/* What it has seen. */
 	uint32_t opens, closes, prepares, starts, resumes, transfers;
 	uint32_t rate, silent; /* silent frames that were played since it was prepared, before the first other one */
-	uint64_t moved, gap_us, heard_first;
+	uint64_t moved, gap_us;
+	uint32_t held, unused; /* by this process; it can be opened only once */
 	uint64_t values; /* sum of the absolute values of all frames' channels, for playback */
 	int16_t last[CHANNELS];
 };
@@ -94,11 +96,11 @@ static snd_pcm_sframes_t pointer(snd_pcm_ioplug_t *io)
 	volatile struct control *c = self->control;
 	if (c->gone) {
 		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_DISCONNECTED);
-		return -ENODEV;
+		return self->done;
 	}
 	if (c->suspended) {
 		snd_pcm_ioplug_set_state(io, SND_PCM_STATE_SUSPENDED);
-		return -ESTRPIPE;
+		return self->done;
 	}
 	if (io->state != SND_PCM_STATE_RUNNING)
 		return self->done;
@@ -208,8 +210,9 @@ static int resume(snd_pcm_ioplug_t *io)
 {
 	struct trouble *self = io->private_data;
 	self->control->resumes++;
-	if (self->control->suspended)
+	if (self->control->suspended == 1)
 		return -ENOSYS;
+	self->control->suspended = 0;
 	snd_pcm_ioplug_set_state(io, SND_PCM_STATE_RUNNING);
 	self->origin = count(self) - self->done;
 	return 0;
@@ -241,6 +244,7 @@ static int close_it(snd_pcm_ioplug_t *io)
 {
 	struct trouble *self = io->private_data;
 	self->control->closes++;
+	self->control->held = 0;
 	munmap((void *)self->control, sizeof *self->control);
 	close(self->timer);
 	free(self);
@@ -306,11 +310,14 @@ SND_PCM_PLUGIN_DEFINE_FUNC(trouble)
 		return -ENODEV;
 	control->opens++;
 	int refused = control->gone ? ENODEV : (int)control->open_errno;
+	if (!refused && control->held && kill(control->held, 0) == 0)
+		refused = EBUSY;
 	if (refused) {
 		munmap((void *)control, sizeof *control);
 		return -refused;
 	}
 	struct trouble *self = calloc(1, sizeof *self);
+	control->held = getpid();
 	self->control = control;
 	self->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	self->io.version = SND_PCM_IOPLUG_VERSION;

@@ -45,7 +45,7 @@ pub struct Wishes {
     pub gone: u32,
     /// Its clock stands still.
     pub stopped: u32,
-    /// It is suspended.
+    /// It is suspended: 1 if it cannot resume, 2 if it can.
     pub suspended: u32,
     /// So many xruns, one after the other.
     pub xruns: u32,
@@ -79,7 +79,9 @@ pub struct Seen {
     pub moved: u64,
     /// The longest time from an xrun to the next start.
     pub gap_us: u64,
-    heard_first: u64,
+    /// The process that has it open; nobody else can open it.
+    pub held: u32,
+    unused: u32,
     /// Sum of the absolute values that were played.
     pub values: u64,
     /// The frame that was played last.
@@ -207,6 +209,12 @@ impl Trouble {
     pub fn seen(&self) -> Seen {
         // SAFETY: as above.
         unsafe { (&raw const (*self.control).seen).read_volatile() }
+    }
+
+    /// Begins to measure gaps anew.
+    pub fn forget_gaps(&self) {
+        // SAFETY: as above.
+        unsafe { (&raw mut (*self.control).seen.gap_us).write_volatile(0) };
     }
 
     /// How many xruns are still to come.

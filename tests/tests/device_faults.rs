@@ -1,0 +1,267 @@
+//! A device that goes wrong in every way there is, under the whole daemon: what is lost, how long that takes, and that
+//! nothing else suffers. Each test prints what docs/devices.md says.
+
+use soundpost_tests::proc::Program;
+use soundpost_tests::rig::{Trouble, Wishes};
+use soundpost_tests::until;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A daemon with such devices.
+struct House {
+    dir: tempfile::TempDir,
+    microphone: Trouble,
+    speaker: Trouble,
+    daemon: Program,
+}
+
+impl House {
+    fn open(wishes: Wishes) -> Self {
+        let (microphone, speaker) = (Trouble::new(wishes), Trouble::new(wishes));
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("s.sock").display().to_string();
+        let devices = [microphone.uri(), speaker.uri()];
+        let args = ["run", "--socket", &socket, "--capture", &devices[0], "--playback", &devices[1]];
+        let daemon = Program::spawn(&args, &microphone.envs());
+        daemon.wait_for_line(|line| line.contains("is ready"), SOON);
+        Self { dir, microphone, speaker, daemon }
+    }
+
+    fn socket(&self) -> String {
+        self.dir.path().join("s.sock").display().to_string()
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let mut asked = Program::spawn(&["status", "--json", "--socket", &self.socket()], &[]);
+        assert!(asked.wait_exit(SOON).success(), "{}", asked.output());
+        serde_json::from_str(asked.output().lines().next().expect("a line")).expect("JSON")
+    }
+
+    /// Waits until a device is in a state; returns the status then.
+    fn wait_for(&self, direction: &str, state: &str) -> serde_json::Value {
+        let mut status = serde_json::Value::Null;
+        let found = until(SOON, || {
+            status = self.status();
+            status[direction]["device"]["state"] == state
+        });
+        assert!(found, "{direction} is not {state}: {}", status[direction]["device"]);
+        status
+    }
+
+    /// Processor time of the daemon so far.
+    fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.daemon.id())).expect("a process");
+        let after = stat.rsplit(')').next().expect("fields");
+        let ticks: u64 = after.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// How long until the device moves frames beyond what it has, and how often it was tried until then.
+    fn until_sound(&self, device: &Trouble) -> Duration {
+        let (began, moved) = (Instant::now(), device.seen().moved);
+        assert!(until(SOON, || device.seen().moved > moved), "no sound; the daemon says:\n{}", self.daemon.output());
+        began.elapsed()
+    }
+
+    fn recovered(&self, direction: &str, what: &str) -> u64 {
+        self.status()[direction]["device"]["recoveries"][what].as_u64().expect("a count")
+    }
+}
+
+fn count(status: &serde_json::Value, what: &str) -> u64 {
+    status["capture"][what].as_u64().expect("a count")
+}
+
+/// One xrun after the other, each while sound moves.
+fn storm(device: &Trouble, xruns: u32) {
+    for _ in 0..xruns {
+        let moved = device.seen().moved;
+        device.change(|wishes| wishes.xruns = 1);
+        assert!(until(SOON, || device.xruns_to_come() == 0 && device.seen().moved > moved + 2_000), "no sound");
+    }
+}
+
+#[test]
+fn an_xrun_of_capture_costs_a_period_and_resets_nothing() {
+    let house = House::open(Wishes::default());
+    let before = house.status();
+    storm(&house.microphone, 50);
+    let (status, seen) = (house.status(), house.microphone.seen());
+    let lost = count(&status, "lost_samples") - count(&before, "lost_samples");
+    let xruns = status["capture"]["device"]["xruns"].as_u64().expect("a count");
+    assert_eq!(
+        (seen.opens, seen.closes, status["capture"]["device"]["recoveries"]["restarts"].as_u64()),
+        (1, 0, Some(0))
+    );
+    assert!(xruns >= 50 && status["capture"]["device"]["state"] == "running", "{}", status["capture"]);
+    assert_eq!(u64::from(seen.prepares), 1 + xruns, "each is prepared once");
+    let each = Duration::from_secs_f64(lost as f64 / 48_000.0 / xruns as f64);
+    let longest = Duration::from_micros(seen.gap_us);
+    println!("capture xrun: {xruns} of them lost {each:?} each; not running for {longest:?} at most");
+    assert!(each <= Duration::from_micros(2_667 + 5_000), "{each:?}");
+}
+
+#[test]
+fn an_xrun_of_playback_is_heard_for_less_than_a_period_and_5_ms() {
+    let house = House::open(Wishes::default());
+    let talker = Program::spawn(&["talk", "-i", "tone:440", "--socket", &house.socket()], &[]);
+    talker.wait_for_line(|line| line.contains("talking"), SOON);
+    assert!(until(SOON, || house.speaker.seen().values > 1_000_000), "the talker is not heard");
+    let mut gaps: Vec<_> = (0..50)
+        .map(|_| {
+            house.speaker.forget_gaps();
+            storm(&house.speaker, 1);
+            let seen = house.speaker.seen();
+            Duration::from_micros(seen.gap_us) + Duration::from_secs_f64(f64::from(seen.silent) / 48_000.0)
+        })
+        .collect();
+    gaps.sort();
+    let (median, worst) = (gaps[25], gaps[49]);
+    println!("playback xrun: silent for {median:?} (median of 50), {worst:?} at most");
+    // The worst one is the machine's.
+    assert!(median <= Duration::from_micros(2_667 + 5_000), "{gaps:?}");
+    assert_eq!((house.speaker.seen().opens, house.microphone.seen().opens), (1, 1));
+}
+
+#[test]
+fn a_device_that_fails_for_ever_is_tried_less_and_less_and_costs_nothing() {
+    let house = House::open(Wishes::default());
+    house.microphone.change(|wishes| wishes.io_errno = libc::EIO as u32);
+    let status = house.wait_for("capture", "lost");
+    assert!(status["capture"]["device"]["reason"].as_str().is_some_and(|why| why.contains("Input/output error")));
+    // The quick attempts are over after three seconds.
+    assert!(until(SOON, || house.microphone.seen().opens >= 8), "it is not tried");
+    let (began, cpu, opens) = (Instant::now(), house.cpu(), house.microphone.seen().opens);
+    assert!(until(SOON, || began.elapsed() >= Duration::from_secs(5)));
+    let (used, tried) = (house.cpu() - cpu, house.microphone.seen().opens - opens);
+    println!("EIO for ever: {tried} attempts in 5 s, {used:?} of processor time for the whole daemon");
+    assert!(tried <= 3, "{tried} attempts");
+    assert!(used <= Duration::from_millis(150), "{used:?} of 5 s");
+    assert_eq!(house.status()["playback"]["device"]["state"], "running", "the other direction does not care");
+    house.microphone.change(|wishes| wishes.io_errno = 0);
+    let back = house.until_sound(&house.microphone);
+    println!("EIO no more: sound after {back:?}");
+    assert!(back <= Duration::from_millis(10_500));
+    house.wait_for("capture", "running");
+}
+
+#[test]
+fn a_device_that_is_pulled_out_and_put_back_is_heard_within_a_second() {
+    let house = House::open(Wishes::default());
+    let mut times = Vec::new();
+    for device in [&house.microphone, &house.speaker] {
+        let direction = if std::ptr::eq(device, &house.microphone) { "capture" } else { "playback" };
+        for _ in 0..3 {
+            device.change(|wishes| wishes.gone = 1);
+            let status = house.wait_for(direction, "lost");
+            assert!(
+                status[direction]["device"]["reason"]
+                    .as_str()
+                    .is_some_and(|why| why.to_lowercase().contains("no such device"))
+            );
+            device.change(|wishes| wishes.gone = 0);
+            times.push(house.until_sound(device));
+            house.wait_for(direction, "running");
+        }
+        assert_eq!(house.recovered(direction, "losses"), 3);
+    }
+    let worst = times.iter().max().expect("six");
+    println!("pulled out and put back: sound after {worst:?} at most, without any news from the kernel");
+    assert!(*worst <= Duration::from_secs(1), "{times:?}");
+    let status = house.status();
+    assert!(count(&status, "lost_samples") > 0 && count(&status, "gap_frames") > 0, "the gap is in the books");
+}
+
+#[test]
+fn a_clock_that_stands_still_is_a_state_and_is_heard_at_once_when_it_goes_on() {
+    let house = House::open(Wishes::default());
+    for (device, direction) in [(&house.microphone, "capture"), (&house.speaker, "playback")] {
+        device.change(|wishes| wishes.stopped = 1);
+        let began = Instant::now();
+        let status = house.wait_for(direction, "stopped");
+        let seen = began.elapsed();
+        assert_eq!(status[direction]["device"]["reason"], "its clock stands still");
+        device.change(|wishes| wishes.stopped = 0);
+        let back = house.until_sound(device);
+        println!("{direction} clock stops: said after {seen:?}; sound {back:?} after it goes on");
+        assert!(back <= Duration::from_millis(100), "{back:?}");
+        assert_eq!(device.seen().opens, 1, "it was never closed");
+        house.wait_for(direction, "running");
+    }
+}
+
+#[test]
+fn a_clock_that_stands_still_for_long_is_opened_again_now_and_then_at_no_cost() {
+    let house = House::open(Wishes::default());
+    house.microphone.change(|wishes| wishes.stopped = 1);
+    house.wait_for("capture", "stopped");
+    let (began, cpu) = (Instant::now(), house.cpu());
+    // Meanwhile it got another rate, as HDMI does.
+    house.microphone.change(|wishes| *wishes = wishes.rates(&[44_100]));
+    assert!(until(SOON, || house.microphone.seen().opens == 2), "it is not opened again");
+    let (after, used) = (began.elapsed(), house.cpu() - cpu);
+    house.microphone.change(|wishes| wishes.stopped = 0);
+    let back = house.until_sound(&house.microphone);
+    let status = house.wait_for("capture", "running");
+    assert_eq!(status["capture"]["device"]["rate_hz"], 44_100);
+    println!(
+        "a stopped clock is opened again after {after:?} ({used:?} of processor time); sound {back:?} after it goes on"
+    );
+    assert!(used <= Duration::from_millis(150), "{used:?}");
+}
+
+#[test]
+fn another_rate_is_taken_up_when_the_device_comes_back_with_it() {
+    let house = House::open(Wishes::default());
+    for rate in [44_100, 96_000, 32_000, 48_000] {
+        house.microphone.change(|wishes| *wishes = Wishes { gone: 1, ..wishes.rates(&[rate]) });
+        house.wait_for("capture", "lost");
+        house.microphone.change(|wishes| wishes.gone = 0);
+        let back = house.until_sound(&house.microphone);
+        let status = house.wait_for("capture", "running");
+        println!("new rate {rate}: sound after {back:?}");
+        assert_eq!(status["capture"]["device"]["rate_hz"], rate);
+        assert!(back <= Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_device_that_was_asleep_goes_on_whether_it_can_resume_or_not() {
+    let house = House::open(Wishes::default());
+    for device in [&house.microphone, &house.speaker] {
+        device.change(|wishes| wishes.suspended = 2);
+        let began = Instant::now();
+        assert!(until(SOON, || device.seen().resumes > 0), "nobody resumes it");
+        house.until_sound(device);
+        let back = began.elapsed();
+        println!("suspended, can resume: sound after {back:?}");
+        assert!(device.seen().resumes == 1 && device.seen().opens == 1 && back <= Duration::from_millis(200));
+    }
+    house.microphone.change(|wishes| wishes.suspended = 1);
+    house.wait_for("capture", "lost");
+    house.microphone.change(|wishes| wishes.suspended = 0);
+    let back = house.until_sound(&house.microphone);
+    println!("suspended for long, cannot resume: sound after {back:?}");
+    let status = house.wait_for("capture", "running");
+    assert!(status["capture"]["device"]["recoveries"]["suspends"].as_u64() >= Some(2), "{status}");
+    assert!(back <= Duration::from_secs(4));
+}
+
+#[test]
+fn a_device_that_is_taken_at_the_start_is_refused_and_later_is_waited_for() {
+    let house = House::open(Wishes::default());
+    let other = house.dir.path().join("other.sock").display().to_string();
+    let args = ["run", "--socket", &other, "--capture", &house.microphone.uri(), "--playback", "null"];
+    let mut second = Program::spawn(&args, &house.microphone.envs());
+    assert_eq!(second.wait_exit(SOON).code(), Some(1));
+    assert!(second.output().contains("another program is using it"), "{}", second.output());
+    // It is lost, and somebody else was quicker.
+    house.microphone.change(|wishes| (wishes.gone, wishes.open_errno) = (1, libc::EBUSY as u32));
+    house.wait_for("capture", "lost");
+    house.microphone.change(|wishes| wishes.gone = 0);
+    let why = || house.status()["capture"]["device"]["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(until(SOON, || why().contains("another program is using it")), "{}", why());
+    house.microphone.change(|wishes| wishes.open_errno = 0);
+    assert!(house.until_sound(&house.microphone) <= Duration::from_secs(1));
+}
