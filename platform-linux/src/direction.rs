@@ -3,15 +3,17 @@
 //! The daemon captures and plays; `soundpost talk` captures, `soundpost listen` plays: the same two parts.
 //! A device that is lost is opened again from time to time; packets and stream time go on where they were.
 
+mod scout;
 mod state;
 mod tender;
 
 pub use state::{Reason, State};
 
 use crate::opus::{OpusDecoder, OpusEncoder};
-use crate::pcm::{self, OpenError, Opened, Options, Uri};
+use crate::pcm::{self, Choice, OpenError, Opened, Options, Sink, Source};
 use crate::rt::{AudioThread, Bell, Monotonic, now};
 use heapless::spsc::{Consumer, Producer, Queue};
+use scout::Open;
 use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
 use soundpost_core::config::{Channels, Direction, Playout, Stream};
@@ -22,13 +24,14 @@ use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
 use soundpost_core::pool::{Exhausted, Pool, PoolStats, Shared};
 use soundpost_core::port::PcmError;
+use soundpost_core::preference::Preference;
 use soundpost_core::wire::{Flags, Frame, Header};
 use state::SharedState;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use tender::Tender;
+use tender::{Outlook, Tender};
 
 static CAPTURE_POOL: Pool<Frame, CAPTURE_SLOTS> = Pool::new(Frame::EMPTY);
 static PLAYBACK_POOL: Pool<Frame, PLAYBACK_SLOTS> = Pool::new(Frame::EMPTY);
@@ -85,9 +88,10 @@ impl CaptureSide {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(uri: &Uri, stream: Stream, muted: Muted) -> Result<Self, StartError> {
+    pub fn start(choice: &Choice, stream: Stream, muted: Muted) -> Result<Self, StartError> {
         let options = Options::of(Direction::Capture, stream.channels);
-        let (device, opened) = pcm::open_capture(uri, options)?;
+        let open: Open<Source> = Arc::new(move |uri| pcm::open_capture(uri, options));
+        let (device, opened, preference) = first(choice, &open)?;
         let engine = Capture::new(OpusEncoder::new(&stream)?, stream);
         let engine = if muted.0 { engine.muted() } else { engine };
         let first_report = *engine.report();
@@ -98,11 +102,16 @@ impl CaptureSide {
         let mut rig = Box::new(CaptureRig::new(device, Monotonic, engine, links));
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
-        let (uri, ring, shown) = (uri.clone(), bell.clone(), state.clone());
+        let ring = bell.clone();
         let (opening, openings) = channel();
+        let (choice, shown) = (choice.clone(), state.clone());
+        let outlook = Outlook { choice, preference, open, shown, openings: opening };
         let thread = AudioThread::spawn("capture", move |stop| {
-            let mut tender = Tender::new(stop, shown, opening);
+            let mut tender = Tender::new(stop, outlook);
             while !stop.is_set() {
+                if let Some(device) = tender.better() {
+                    rig.replace_device(device);
+                }
                 let turned = rig.turn();
                 tender.look(rig.recovery());
                 let why = match turned {
@@ -116,9 +125,7 @@ impl CaptureSide {
                     Err(why) => why,
                 };
                 rig.device().close();
-                let Some(device) = tender.reopen(why, rig.recovery(), || pcm::open_capture(&uri, options)) else {
-                    return;
-                };
+                let Some(device) = tender.reopen(why, rig.recovery()) else { return };
                 rig.replace_device(device);
             }
         })?;
@@ -229,10 +236,12 @@ impl PlaybackSide {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(uri: &Uri, channels: Channels, playout: Playout) -> Result<Self, StartError> {
+    pub fn start(choice: &Choice, channels: Channels, playout: Playout) -> Result<Self, StartError> {
         let options = Options::of(Direction::Playback, channels);
-        let (device, opened) = pcm::open_playback(uri, options)?;
+        let open: Open<Sink> = Arc::new(move |uri| pcm::open_playback(uri, options));
+        let (device, opened, preference) = first(choice, &open)?;
         let fixed = Options { channels: opened.channels, exact: true, ..options };
+        let open: Open<Sink> = Arc::new(move |uri| pcm::open_playback(uri, fixed));
         let engine = Playback::new(OpusDecoder::new(opened.channels)?, opened.channels).with_profile(playout);
         let (arrivals, arrival_out) = leak(Queue::<Incoming, HANDOVER_RING_LEN>::new()).split();
         let (reports, report_out) = leak(Latest::new(PlaybackReport::default())).split();
@@ -240,22 +249,25 @@ impl PlaybackSide {
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
         let hush = Hush::default();
-        let (uri, shown, hushed) = (uri.clone(), state.clone(), hush.clone());
+        let (comes_back, hushed) = (choice.comes_back(), hush.clone());
         let (opening, openings) = channel();
+        let (choice, shown) = (choice.clone(), state.clone());
+        let outlook = Outlook { choice, preference, open, shown, openings: opening };
         let thread = AudioThread::spawn("playback", move |stop| {
-            let mut tender = Tender::new(stop, shown, opening);
+            let mut tender = Tender::new(stop, outlook);
             while !stop.is_set() {
+                if let Some(device) = tender.better() {
+                    rig.replace_device(device);
+                }
                 rig.hush(hushed.is_set());
                 let turned = rig.turn();
                 tender.look(rig.recovery());
                 let Err(why) = turned else { continue };
-                if !uri.comes_back() {
+                if !comes_back {
                     return tender.lost(why);
                 }
                 rig.device().close();
-                let Some(device) = tender.reopen(why, rig.recovery(), || pcm::open_playback(&uri, fixed)) else {
-                    return;
-                };
+                let Some(device) = tender.reopen(why, rig.recovery()) else { return };
                 rig.replace_device(device);
             }
         })?;
@@ -300,6 +312,14 @@ impl PlaybackSide {
     pub fn pool(&self) -> PoolStats {
         PLAYBACK_POOL.stats()
     }
+}
+
+/// The best device that opens.
+fn first<T>(choice: &Choice, open: &Open<T>) -> Result<(T, Opened, Preference), OpenError> {
+    let mut preference = Preference::new(choice.uris().len());
+    let (device, opened) = choice.open(preference.order(now()), |uri| open(uri))?;
+    preference.on_opened(opened.rank);
+    Ok((device, opened, preference))
 }
 
 fn leak<T>(value: T) -> &'static mut T {

@@ -79,6 +79,13 @@ fn schedule_fifo() -> bool {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters) == 0 }
 }
 
+/// Takes away from the calling thread what it may have inherited from an audio thread.
+fn schedule_normally() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: as above.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
+}
+
 /// Wakes the I/O side: one non-blocking write, the only system call of the audio thread besides the device.
 #[derive(Clone, Debug)]
 pub struct Bell(Arc<File>);
@@ -209,10 +216,22 @@ impl AudioThread {
     /// # Errors
     /// If the system has no more threads or descriptors.
     pub fn spawn(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
+        Self::background(name, |stop| {
+            schedule_fifo();
+            work(stop);
+        })
+    }
+
+    /// The same without that priority: for what is about devices and may take its time.
+    ///
+    /// # Errors
+    /// If the system has no more threads or descriptors.
+    pub fn background(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
         let stop = Arc::new(Stop::new()?);
         let told = Arc::clone(&stop);
-        let handle = Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(move || {
-            schedule_fifo();
+        let builder = Builder::new().name(name.to_owned()).stack_size(512 * 1024);
+        let handle = builder.spawn(move || {
+            schedule_normally();
             work(&told);
         })?;
         Ok(Self { stop, handle: Some(handle) })

@@ -18,11 +18,15 @@ struct House {
 
 impl House {
     fn open(wishes: Wishes) -> Self {
-        let (microphone, speaker) = (Trouble::new(wishes), Trouble::new(wishes));
+        Self::with(Trouble::new(wishes), Trouble::new(wishes), ["", ""])
+    }
+
+    /// With further devices to choose from.
+    fn with(microphone: Trouble, speaker: Trouble, more: [&str; 2]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let socket = dir.path().join("s.sock").display().to_string();
-        let devices = [microphone.uri(), speaker.uri()];
-        let args = ["run", "--socket", &socket, "--capture", &devices[0], "--playback", &devices[1]];
+        let [capture, playback] = [microphone.uri() + more[0], speaker.uri() + more[1]];
+        let args = ["run", "--socket", &socket, "--capture", &capture, "--playback", &playback];
         let daemon = Program::spawn(&args, &microphone.envs());
         daemon.wait_for_line(|line| line.contains("is ready"), SOON);
         Self { dir, microphone, speaker, daemon }
@@ -264,4 +268,63 @@ fn a_device_that_is_taken_at_the_start_is_refused_and_later_is_waited_for() {
     assert!(until(SOON, || why().contains("another program is using it")), "{}", why());
     house.microphone.change(|wishes| wishes.open_errno = 0);
     assert!(house.until_sound(&house.microphone) <= Duration::from_secs(1));
+}
+
+/// That the device in use is this one, and why.
+fn is_used(status: &serde_json::Value, direction: &str, device: &Trouble, why: &str) -> bool {
+    let words = status[direction]["device"]["device"].as_str().expect("words");
+    words.contains(&device.name()) && words.split(", because ").nth(1).is_some_and(|because| because.contains(why))
+}
+
+#[test]
+fn the_best_device_that_is_there_is_used_and_a_better_one_is_taken_back_without_a_gap() {
+    let gone = Wishes { gone: 1, ..Wishes::default() };
+    let (second_mic, second_speaker) =
+        (Trouble::new(Wishes::default()), Trouble::new(Wishes::default().channels(1, 1)));
+    let more = [format!(",{}", second_mic.uri()), format!(",{},null", second_speaker.uri())];
+    let house = House::with(Trouble::new(gone), Trouble::new(gone), [&more[0], &more[1]]);
+    let sides = [("capture", &house.microphone, &second_mic), ("playback", &house.speaker, &second_speaker)];
+    for (direction, first, second) in sides {
+        assert!(is_used(&house.status(), direction, second, "no such device"), "{}", house.status()[direction]);
+        first.change(|wishes| wishes.gone = 0);
+        let began = Instant::now();
+        let before = house.status();
+        assert!(until(SOON, || is_used(&house.status(), direction, first, "it is the first choice")), "not taken back");
+        let taken = began.elapsed();
+        let lost = count(&house.status(), "lost_samples") - count(&before, "lost_samples");
+        let lost = Duration::from_secs_f64(lost as f64 / 48_000.0);
+        println!("{direction}: a better device is back in use after {taken:?}, for a gap of {lost:?}");
+        assert!(taken <= Duration::from_secs(8) && lost <= Duration::from_millis(30), "{taken:?} {lost:?}");
+        // And when it goes again, the other one is there at once.
+        let moved = second.seen().moved;
+        first.change(|wishes| wishes.gone = 1);
+        let began = Instant::now();
+        assert!(until(SOON, || second.seen().moved > moved + 1_000), "the second is not used");
+        println!("{direction}: the next device is in use after {:?}", began.elapsed());
+        assert!(began.elapsed() <= Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_device_without_a_signal_gives_way_to_the_next_and_is_taken_back_when_it_has_one() {
+    let second = Trouble::new(Wishes::default());
+    let house = House::with(
+        Trouble::new(Wishes::default()),
+        Trouble::new(Wishes::default()),
+        [&format!(",{}", second.uri()), ""],
+    );
+    assert!(is_used(&house.status(), "capture", &house.microphone, "it is the first choice"));
+    house.microphone.change(|wishes| wishes.stopped = 1);
+    let began = Instant::now();
+    assert!(until(SOON, || second.seen().moved > 0), "the second is not used");
+    println!("no signal: the next device is in use after {:?}", began.elapsed());
+    assert!(began.elapsed() <= Duration::from_secs(3));
+    house.wait_for("capture", "running");
+    assert!(is_used(&house.status(), "capture", &second, "failed of late"), "{}", house.status()["capture"]);
+    // It is tried, and does not prove itself.
+    let opens = house.microphone.seen().opens;
+    assert!(until(SOON, || house.microphone.seen().opens > opens), "nobody looks after it");
+    assert!(is_used(&house.status(), "capture", &second, ""), "it has no signal");
+    house.microphone.change(|wishes| wishes.stopped = 0);
+    assert!(until(SOON, || is_used(&house.status(), "capture", &house.microphone, "it is the first choice")));
 }

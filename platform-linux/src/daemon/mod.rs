@@ -11,7 +11,7 @@ pub mod status;
 use crate::board::{self, Amp, Parts, Wiring};
 use crate::direction::{CaptureSide, PlaybackSide, StartError, State};
 use crate::gpio::{Edges, GpioError};
-use crate::pcm::Uri;
+use crate::pcm::Choice;
 use crate::rt::{self, Ear};
 use crate::socket::{BindError, PublicSocket};
 use hub::Hub;
@@ -25,9 +25,9 @@ use tokio::task::LocalSet;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where sound comes from.
-    pub capture: Uri,
+    pub capture: Choice,
     /// Where a talker's sound goes.
-    pub playback: Uri,
+    pub playback: Choice,
     /// How it is played.
     pub playout: Playout,
     /// The preset, for the record.
@@ -54,7 +54,7 @@ pub enum RunError {
         /// Which.
         direction: &'static str,
         /// The device that was asked for.
-        uri: Uri,
+        uri: Choice,
         /// What is wrong.
         source: StartError,
     },
@@ -84,7 +84,7 @@ pub fn run(
     // The pins before the microphone: one whose lamp or switch is missing is not opened at all.
     let (panel, gate) = Parts::open(&settings.wiring)?.split();
     let grants = rt::prepare();
-    let failed = |direction, uri: &Uri| {
+    let failed = |direction, uri: &Choice| {
         let uri = uri.clone();
         move |source| RunError::Start { direction, uri, source }
     };

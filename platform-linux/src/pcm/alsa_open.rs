@@ -104,6 +104,7 @@ impl Terms {
         };
         let opened = Opened {
             description,
+            rank: 0,
             channels,
             format,
             rate_hz,

@@ -98,6 +98,13 @@ impl Chosen {
     }
 }
 
+impl CardDevice {
+    /// The ALSA name of the hardware itself.
+    pub(super) fn hardware(&self) -> String {
+        self.name.replacen("plughw", "hw", 1)
+    }
+}
+
 /// The devices of real cards, in the order of the cards. By the card's id, which survives a reboot.
 pub(super) fn cards(direction: Direction) -> Vec<CardDevice> {
     let mut found = Vec::new();
@@ -105,13 +112,19 @@ pub(super) fn cards(direction: Direction) -> Vec<CardDevice> {
         let Ok(ctl) = Ctl::from_card(&card, false) else { continue };
         let Ok(info) = ctl.card_info() else { continue };
         let Ok(id) = info.get_id() else { continue };
+        let port = u32::try_from(card.get_index()).ok().and_then(super::usb::port);
         for device in DeviceIter::new(&ctl) {
             let Ok(number) = u32::try_from(device) else { continue };
             let Ok(pcm) = ctl.pcm_info(number, 0, direction) else { continue };
             found.push(CardDevice {
                 name: format!("plughw:CARD={id},DEV={number}"),
                 real: info.get_driver().is_ok_and(|driver| !VIRTUAL.contains(&driver)),
-                description: format!("{}, {}", info.get_name().unwrap_or(id), pcm.get_name().unwrap_or("PCM")),
+                description: format!(
+                    "{}, {}{}",
+                    info.get_name().unwrap_or(id),
+                    pcm.get_name().unwrap_or("PCM"),
+                    port.as_ref().map_or_else(String::new, |port| format!(" (usb:{port})"))
+                ),
             });
         }
     }
@@ -149,13 +162,9 @@ pub fn list() -> Vec<Device> {
     let mut devices = Vec::new();
     for direction in [Direction::Capture, Direction::Playback] {
         for card in cards(direction) {
-            devices.push(describe(&card.name, card.description, direction));
-            // The bare hardware, too: without conversion, what it really can.
-            devices.push(describe(
-                &card.name.replacen("plughw", "hw", 1),
-                "the same without conversion".to_owned(),
-                direction,
-            ));
+            let hardware = card.hardware();
+            devices.push(describe(&hardware, card.description, direction));
+            devices.push(describe(&card.name, "the same, converted by ALSA".to_owned(), direction));
         }
         for (name, description, only) in hints() {
             let of_card = name.contains("CARD=");

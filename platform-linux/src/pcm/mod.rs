@@ -10,6 +10,7 @@ mod alsa_open;
 mod alsa_out;
 mod alsa_wait;
 mod auto;
+mod choice;
 mod convert;
 pub mod devices;
 mod file;
@@ -17,7 +18,9 @@ mod layout;
 mod pace;
 mod tone;
 mod uri;
+mod usb;
 
+pub use choice::Choice;
 pub use file::parse_wav;
 pub use uri::{Uri, UriError};
 
@@ -60,6 +63,7 @@ impl Options {
     fn opened(self, description: String, channels: Channels, format: &'static str) -> Opened {
         Opened {
             description,
+            rank: 0,
             channels,
             format,
             rate_hz: SAMPLE_RATE_HZ,
@@ -76,8 +80,10 @@ impl Options {
 /// What was opened. Samples are at 48 kHz, whatever the device's own rate.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// What it is, in words; for `auto` also why.
+    /// What it is, in words, and why it was chosen if there was a choice.
     pub description: String,
+    /// Its place among the candidates; 0 is the best.
+    pub rank: usize,
     /// Channels that core gets or gives.
     pub channels: Channels,
     /// How the device stores a value.
@@ -98,7 +104,17 @@ pub struct Opened {
     pub conversion_samples: u32,
 }
 
+/// The ALSA name of a device of the card in a USB port.
+fn in_port(port: &str, device: u32) -> Result<String, OpenError> {
+    let missing = |what| OpenError::Usb { port: port.to_owned(), what };
+    usb::card(port).map(|card| format!("hw:{card},{device}")).map_err(missing)
+}
+
 impl Opened {
+    fn named(self, uri: &Uri) -> Self {
+        Self { description: format!("{uri}: {}", self.description), ..self }
+    }
+
     /// The most that a sample waits on its way through the device: for capture until its period is full, for playback
     /// until what is before it has been played.
     #[must_use]
@@ -136,6 +152,14 @@ pub enum OpenError {
         /// What to do about it.
         hint: String,
     },
+    /// There is no such USB port, or no sound card in it.
+    #[error("usb:{port}: {what}")]
+    Usb {
+        /// The port.
+        port: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The recording is no good.
     #[error("file:{path}: {what}", path = path.display())]
     File {
@@ -144,6 +168,9 @@ pub enum OpenError {
         /// What is wrong, and what is allowed.
         what: String,
     },
+    /// None of several devices.
+    #[error("none of the devices can be opened: {}", .0.join("; "))]
+    None(Vec<String>),
     /// The URI does not name a device for that direction.
     #[error("{uri} cannot be used for {direction}; allowed: {allowed}")]
     Direction {
@@ -206,6 +233,10 @@ const CLOSED: PcmError = PcmError::Gone(libc::ENODEV);
 pub fn open_capture(uri: &Uri, options: Options) -> Result<(Source, Opened), OpenError> {
     match uri {
         Uri::Alsa(name) => alsa_in::AlsaIn::open(name, options).map(|(pcm, opened)| (Source::Alsa(pcm), opened)),
+        Uri::Usb { port, device } => {
+            let (pcm, opened) = alsa_in::AlsaIn::open(&in_port(port, *device)?, options)?;
+            Ok((Source::Alsa(pcm), opened.named(uri)))
+        }
         Uri::File { path, repeat } => {
             file::WavIn::open(path, *repeat, options).map(|(pcm, opened)| (Source::File(pcm), opened))
         }
@@ -228,13 +259,17 @@ pub fn open_capture(uri: &Uri, options: Options) -> Result<(Source, Opened), Ope
 pub fn open_playback(uri: &Uri, options: Options) -> Result<(Sink, Opened), OpenError> {
     match uri {
         Uri::Alsa(name) => alsa_out::AlsaOut::open(name, options).map(|(pcm, opened)| (Sink::Alsa(pcm), opened)),
+        Uri::Usb { port, device } => {
+            let (pcm, opened) = alsa_out::AlsaOut::open(&in_port(port, *device)?, options)?;
+            Ok((Sink::Alsa(pcm), opened.named(uri)))
+        }
         Uri::File { path, repeat: false } => {
             file::WavOut::create(path, options).map(|(pcm, opened)| (Sink::File(pcm), opened))
         }
         Uri::File { repeat: true, .. } | Uri::Tone(_) => Err(OpenError::Direction {
             uri: uri.clone(),
             direction: "playback",
-            allowed: "alsa:NAME, file:PATH.wav, null or auto",
+            allowed: "alsa:NAME, usb:PORT, file:PATH.wav, null or auto",
         }),
         Uri::Null => {
             let (null, opened) = pace::NullOut::open(options);
