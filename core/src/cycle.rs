@@ -12,7 +12,7 @@ use crate::engine::capture::{Capture, Command, Outcome};
 use crate::engine::playback::Playback;
 use crate::jitter::Arrival;
 use crate::latest::Publisher;
-use crate::meter::{CaptureReport, PlaybackReport};
+use crate::meter::{CaptureReport, PlaybackReport, Stopwatch};
 use crate::pool::{Pool, Shared};
 use crate::port::{Clock, PcmError, PcmIn, PcmOut};
 use crate::recovery::{Action, Recovery, Step};
@@ -64,6 +64,7 @@ pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
     /// The device lost sound since then.
     gap: bool,
     recovery: Recovery,
+    watch: Stopwatch,
 }
 
 /// The rings and the pool of a capture rig.
@@ -95,6 +96,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             edge: None,
             gap: false,
             recovery: Recovery::default(),
+            watch: Stopwatch::new(),
         }
     }
 
@@ -115,7 +117,8 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
         match self.device.read(room) {
             Ok(read) => {
                 let age = Span::from_samples(u64::from(read.samples).saturating_add(u64::from(read.pending)));
-                let first = self.clock.now().minus(age);
+                let woken = self.clock.now();
+                let first = woken.minus(age);
                 if core::mem::take(&mut self.gap) {
                     self.bridge_gap(first, &mut turn);
                 }
@@ -125,6 +128,8 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
                 if read.samples > 0 {
                     self.recovery.on_moved(first);
                 }
+                let deadline = Span::from_samples(self.device.period() as u64);
+                self.watch.turned(self.clock.now().since(woken), deadline);
             }
             Err(why) => {
                 let mended = self.mend(why, &mut turn);
@@ -151,7 +156,8 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     }
 
     fn report(&mut self) {
-        self.reports.publish(CaptureReport { recoveries: self.recovery.counts(), ..*self.engine.report() });
+        let (work, recoveries) = (self.watch.work(), self.recovery.counts());
+        self.reports.publish(CaptureReport { work, recoveries, ..*self.engine.report() });
     }
 
     /// How the device does.
@@ -248,8 +254,10 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             self.engine.skip();
             return;
         };
-        let engine = &mut self.engine;
-        if slot.with_mut(|frame| engine.encode(frame)) == Outcome::Refused {
+        let (engine, began) = (&mut self.engine, self.clock.now());
+        let outcome = slot.with_mut(|frame| engine.encode(frame));
+        self.watch.took(self.clock.now().since(began));
+        if outcome == Outcome::Refused {
             return;
         }
         match enqueue(&mut self.packets, slot.share()) {
@@ -298,6 +306,7 @@ pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
     /// Silence is wanted, and was in the period before.
     hushed: (bool, bool),
     recovery: Recovery,
+    watch: Stopwatch,
     /// It was started, and nothing has shown that it plays.
     fresh: bool,
 }
@@ -322,6 +331,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
             period: [0; PERIOD_VALUES_MAX],
             hushed: (false, false),
             recovery: Recovery::default(),
+            watch: Stopwatch::new(),
             fresh: true,
         }
     }
@@ -373,6 +383,9 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         let values = self.device.period().saturating_mul(self.device.channels()).min(PERIOD_VALUES_MAX);
         let period = self.period.get_mut(..values).unwrap_or(&mut []);
         self.engine.render(now, queued, period);
+        let took = self.clock.now().since(now);
+        self.watch.took(took);
+        self.watch.turned(took, Span::from_samples(self.device.period() as u64));
         let channels = self.device.channels();
         match self.hushed {
             (false, false) => {}
@@ -392,7 +405,8 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     }
 
     fn report(&mut self) {
-        self.reports.publish(PlaybackReport { recoveries: self.recovery.counts(), ..*self.engine.report() });
+        let (work, recoveries) = (self.watch.work(), self.recovery.counts());
+        self.reports.publish(PlaybackReport { work, recoveries, ..*self.engine.report() });
     }
 
     fn accept(&mut self, inbound: Inbound<'p, N>) {

@@ -3,8 +3,11 @@
 //! Nobody shares a counter: the engine that counts owns it, and others get copies. [`AudioMetrics`] are the
 //! six numbers of the seed's system; here each of them is really written.
 
+mod work;
+
 use crate::signal::Level;
 use crate::time::{Instant, Span};
+pub use work::{Stopwatch, Work};
 
 /// What the seed's system counts, for one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,6 +130,8 @@ pub struct CaptureReport {
     pub commands: u32,
     /// Whether the last of them left it muted.
     pub is_muted: bool,
+    /// How long it takes to encode a frame, and how late turns are.
+    pub work: Work,
     /// The device's trouble.
     pub recoveries: Recoveries,
 }
@@ -198,6 +203,8 @@ pub struct PlaybackReport {
     pub level: Level,
     /// Whether a stream is being played.
     pub playing: bool,
+    /// How long it takes to make a period, and how late turns are.
+    pub work: Work,
     /// The device's trouble.
     pub recoveries: Recoveries,
 }

@@ -2,7 +2,7 @@
 
 mod device;
 
-pub use device::{DeviceStatus, RecoveriesStatus};
+pub use device::{DeviceStatus, RecoveriesStatus, WorkStatus};
 
 use super::Settings;
 use super::hub::Client;

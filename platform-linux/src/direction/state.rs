@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 /// How a device is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "it is copied in a critical section, where nothing may be allocated")]
 pub enum State {
     /// Sound moves.
     Running,

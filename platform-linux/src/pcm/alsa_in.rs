@@ -27,7 +27,7 @@ pub struct AlsaIn {
     raw: Vec<u8>,
     gathered: usize,
     /// Where the device has another rate than core, with room for what it takes.
-    converter: Option<(Converter, Vec<i16>)>,
+    converter: Option<Box<(Converter, Vec<i16>)>>,
 }
 
 impl AlsaIn {
@@ -42,7 +42,7 @@ impl AlsaIn {
             waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
             gathered: 0,
-            converter: converter.map(|converter| (converter, vec![0; most * layout.channels()])),
+            converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
             pcm,
         };
         let began = Instant::now();
@@ -66,7 +66,7 @@ impl AlsaIn {
 
     /// Samples of the device that make `period` samples for core.
     fn block(&self, period: usize) -> usize {
-        self.converter.as_ref().map_or(period, |(converter, _)| converter.takes())
+        self.converter.as_ref().map_or(period, |parts| parts.0.takes())
     }
 
     /// Waits until the device has `samples`, and reads at most so many behind those that were gathered; `None` if it
@@ -90,7 +90,7 @@ impl AlsaIn {
     /// What was gathered, for core; how many samples that is at 48 kHz.
     fn deliver(&mut self, into: &mut [i16]) -> usize {
         let bytes = self.gathered * self.layout.bytes();
-        let Some((converter, room)) = &mut self.converter else {
+        let Some((converter, room)) = self.converter.as_deref_mut() else {
             self.layout.decode(&self.raw[..bytes], into);
             return std::mem::take(&mut self.gathered);
         };
@@ -106,7 +106,7 @@ impl AlsaIn {
     fn pending(&self) -> u32 {
         // Asks the device itself: what came since the wake-up counts, too.
         let waiting = self.pcm.avail().unwrap_or(0).max(0) as usize + self.gathered;
-        let delay = self.converter.as_ref().map_or(0, |(converter, _)| converter.delay());
+        let delay = self.converter.as_ref().map_or(0, |parts| parts.0.delay());
         alsa_open::core_samples(u32::try_from(waiting).unwrap_or(0), self.rate_hz) + delay
     }
 }

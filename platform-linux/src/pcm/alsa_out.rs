@@ -30,7 +30,7 @@ pub struct AlsaOut {
     waiter: Waiter,
     raw: Vec<u8>,
     /// Where the device has another rate than core, with room for what it gives.
-    converter: Option<(Converter, Vec<i16>)>,
+    converter: Option<Box<(Converter, Vec<i16>)>>,
 }
 
 impl AlsaOut {
@@ -47,7 +47,7 @@ impl AlsaOut {
             buffer,
             waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
-            converter: converter.map(|converter| (converter, vec![0; most * layout.channels()])),
+            converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
             pcm,
         };
         let bad =
@@ -137,12 +137,12 @@ impl PcmOut for AlsaOut {
 
     fn queued(&mut self) -> u32 {
         let queued = u32::try_from(self.pcm.delay().unwrap_or(0)).unwrap_or(0);
-        let delay = self.converter.as_ref().map_or(0, |(converter, _)| converter.delay());
+        let delay = self.converter.as_ref().map_or(0, |parts| parts.0.delay());
         alsa_open::core_samples(queued, self.rate_hz) + delay
     }
 
     fn write(&mut self, from: &[i16]) -> Result<(), PcmError> {
-        let Some((converter, room)) = &mut self.converter else {
+        let Some((converter, room)) = self.converter.as_deref_mut() else {
             self.layout.encode(from, &mut self.raw);
             return self.write_raw(from.len() / self.layout.channels());
         };

@@ -5,7 +5,7 @@ use crate::direction::State;
 use crate::pcm::Opened;
 use serde::{Deserialize, Serialize};
 use soundpost_core::config::Direction;
-use soundpost_core::meter::{CaptureReport, PlaybackReport, Recoveries};
+use soundpost_core::meter::{CaptureReport, PlaybackReport, Recoveries, Work};
 use soundpost_core::signal::Level;
 use std::fmt;
 
@@ -36,8 +36,34 @@ pub struct DeviceStatus {
     pub level_dbfs: Option<f64>,
     /// Times that it ran over (capture) or dry (playback).
     pub xruns: u64,
+    /// How long the audio thread works on a frame or period.
+    pub work: WorkStatus,
     /// Its trouble, and what was done about it.
     pub recoveries: RecoveriesStatus,
+}
+
+/// How long the audio thread works.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct WorkStatus {
+    /// Half of the times are longer.
+    pub median_us: u64,
+    /// One in a thousand is longer.
+    pub p999_us: u64,
+    /// The longest.
+    pub longest_us: u64,
+    /// Turns that took one period or longer, two, four, eight; each counts once.
+    pub late_turns: [u32; 4],
+}
+
+impl From<Work> for WorkStatus {
+    fn from(work: Work) -> Self {
+        Self {
+            median_us: work.median.as_micros(),
+            p999_us: work.p999.as_micros(),
+            longest_us: work.longest.as_micros(),
+            late_turns: work.late,
+        }
+    }
 }
 
 /// What went wrong with a device, and what was done about it.
@@ -75,12 +101,12 @@ impl From<Recoveries> for RecoveriesStatus {
 
 impl DeviceStatus {
     pub(super) fn capture(uri: &str, opened: &Opened, state: &State, report: &CaptureReport) -> Self {
-        let figures = (report.level, report.xruns, report.recoveries);
+        let figures = (report.level, report.xruns, report.work, report.recoveries);
         Self::of(uri, opened, Direction::Capture, state, figures)
     }
 
     pub(super) fn playback(uri: &str, opened: &Opened, state: &State, report: &PlaybackReport) -> Self {
-        let figures = (report.level, report.xruns, report.recoveries);
+        let figures = (report.level, report.xruns, report.work, report.recoveries);
         Self::of(uri, opened, Direction::Playback, state, figures)
     }
 
@@ -89,7 +115,7 @@ impl DeviceStatus {
         opened: &Opened,
         direction: Direction,
         state: &State,
-        (level, xruns, recoveries): (Level, u64, Recoveries),
+        (level, xruns, work, recoveries): (Level, u64, Work, Recoveries),
     ) -> Self {
         let (state, reason) = match state {
             State::Running => ("running", None),
@@ -111,6 +137,7 @@ impl DeviceStatus {
             latency_ms: (f64::from(opened.latency_samples(direction)) / 0.48).round() / 100.0,
             level_dbfs: dbfs(level),
             xruns,
+            work: work.into(),
             recoveries: recoveries.into(),
         }
     }
@@ -121,6 +148,12 @@ impl fmt::Display for DeviceStatus {
         let level = self.level_dbfs.map_or_else(|| "silent".to_owned(), |level| format!("{level:.0} dBFS"));
         let reason = self.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
         writeln!(f, "  device     {} [{}{reason}] {level}", self.device, self.state)?;
+        let WorkStatus { median_us, p999_us, longest_us, late_turns } = self.work;
+        writeln!(
+            f,
+            "  work       {median_us} µs ({p999_us} µs one in a thousand, {longest_us} µs the longest); {} turns late",
+            late_turns.iter().map(|count| u64::from(*count)).sum::<u64>()
+        )?;
         let RecoveriesStatus { suspends, stops, breaks, losses, reopens, .. } = self.recoveries;
         match suspends + stops + breaks + losses + reopens {
             0 => Ok(()),
