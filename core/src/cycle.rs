@@ -13,11 +13,12 @@ use crate::engine::playback::Playback;
 use crate::jitter::Arrival;
 use crate::latest::Publisher;
 use crate::meter::{CaptureReport, PlaybackReport, Stopwatch};
+use crate::pitch::CardClock;
 use crate::pool::{Pool, Shared};
 use crate::port::{Clock, PcmError, PcmIn, PcmOut};
 use crate::recovery::{Action, Recovery, Step};
 use crate::signal;
-use crate::time::{Instant, Span};
+use crate::time::{Instant, SAMPLE_RATE_HZ, Span};
 use crate::wire::{Flags, Frame};
 use heapless::spsc::{Consumer, Producer};
 
@@ -267,6 +268,9 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     }
 }
 
+/// More than a device is ever started with, so that what it has played is no negative number.
+const SILENCE: u64 = SAMPLE_RATE_HZ as u64;
+
 /// Asks a device for one step after the other, each once at most; whether one of them helped.
 fn mend(
     recovery: &mut Recovery,
@@ -309,6 +313,9 @@ pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
     watch: Stopwatch,
     /// It was started, and nothing has shown that it plays.
     fresh: bool,
+    /// Its clock, and the samples that it was given since it was started.
+    card: CardClock,
+    given: u64,
 }
 
 impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p, O, C, D, N> {
@@ -333,6 +340,8 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
             recovery: Recovery::default(),
             watch: Stopwatch::new(),
             fresh: true,
+            card: CardClock::new(),
+            given: 0,
         }
     }
 
@@ -350,6 +359,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     pub fn replace_device(&mut self, device: O) {
         self.device = device;
         self.fresh = true;
+        (self.card, self.given) = (CardClock::new(), 0);
         self.recovery.on_opened();
     }
 
@@ -378,8 +388,13 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
             };
             self.accept(inbound);
         }
-        let now = self.clock.now();
+        // In this order: who is interrupted between the two sees the device late, never early.
         let queued = self.device.queued();
+        let now = self.clock.now();
+        if !self.fresh {
+            // The silence that it began with is in its queue, too: a constant.
+            self.card.played(now, self.given.saturating_add(SILENCE).saturating_sub(u64::from(queued)));
+        }
         let values = self.device.period().saturating_mul(self.device.channels()).min(PERIOD_VALUES_MAX);
         let period = self.period.get_mut(..values).unwrap_or(&mut []);
         self.engine.render(now, queued, period);
@@ -394,7 +409,9 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
             (false, true) => signal::fade_in(period, channels),
         }
         self.hushed.1 = self.hushed.0;
-        match self.device.write(period) {
+        let written = self.device.write(period);
+        self.given = self.given.saturating_add(self.device.period() as u64);
+        match written {
             // The first period after a start finds room in a device whose clock stands still, too.
             Ok(()) if core::mem::take(&mut self.fresh) => {}
             Ok(()) => self.recovery.on_moved(now),
@@ -405,8 +422,13 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     }
 
     fn report(&mut self) {
-        let (work, recoveries) = (self.watch.work(), self.recovery.counts());
-        self.reports.publish(PlaybackReport { work, recoveries, ..*self.engine.report() });
+        self.reports.publish(PlaybackReport {
+            work: self.watch.work(),
+            recoveries: self.recovery.counts(),
+            card_slow_ppm: self.card.slow_ppm(),
+            card_seconds: self.card.seconds(),
+            ..*self.engine.report()
+        });
     }
 
     fn accept(&mut self, inbound: Inbound<'p, N>) {
@@ -434,7 +456,10 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         let now = self.clock.now();
         let mended = mend(&mut self.recovery, now, why, |step| self.device.recover(step));
         self.report();
-        self.fresh |= mended?;
+        if mended? {
+            self.fresh = true;
+            (self.card, self.given) = (CardClock::new(), 0);
+        }
         Ok(())
     }
 }

@@ -197,6 +197,10 @@ pub struct PlaybackReport {
     pub pull_allowance: Span,
     /// By how many millionths the sender's clock is slow beside ours.
     pub drift_ppm: i32,
+    /// By how many millionths the device's clock is slow beside ours.
+    pub card_slow_ppm: i32,
+    /// For how many seconds that was looked at.
+    pub card_seconds: u32,
     /// Samples in the device after the latest period.
     pub queued: u32,
     /// What a level meter shows.

@@ -3,16 +3,19 @@
 //! The daemon captures and plays; `soundpost talk` captures, `soundpost listen` plays: the same two parts.
 //! A device that is lost is opened again from time to time; packets and stream time go on where they were.
 
+mod paced;
 mod scout;
 mod state;
 mod tender;
 
+pub use paced::Shown as PaceShown;
 pub use state::{Reason, State};
 
 use crate::opus::{OpusDecoder, OpusEncoder};
 use crate::pcm::{self, Choice, OpenError, Opened, Options, Sink, Source};
 use crate::rt::{AudioThread, Bell, Monotonic, now};
 use heapless::spsc::{Consumer, Producer, Queue};
+use paced::Paced;
 use scout::Open;
 use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
@@ -216,6 +219,7 @@ pub struct PlaybackSide {
     packets: ArrivalEnd,
     state: SharedState,
     openings: Receiver<Opened>,
+    paced: Paced,
     _thread: AudioThread,
 }
 
@@ -272,7 +276,8 @@ impl PlaybackSide {
             }
         })?;
         let packets = ArrivalEnd { arrivals, reports: report_out };
-        Ok(Self { opened, bell, hush, packets, state, openings, _thread: thread })
+        let paced = Paced::new(&opened);
+        Ok(Self { opened, bell, hush, packets, state, openings, paced, _thread: thread })
     }
 
     /// Hands a packet that arrived just now to the thread; `first` marks the first one of a stream.
@@ -303,8 +308,25 @@ impl PlaybackSide {
     pub fn opened(&mut self) -> &Opened {
         if let Some(newer) = self.openings.try_iter().last() {
             self.opened = newer;
+            // The one before gives its pace back first, for it may be the same card.
+            self.paced = Paced::default();
+            self.paced = Paced::new(&self.opened);
         }
         &self.opened
+    }
+
+    /// Keeps the device's clock in step, if it can be told; to be called each [`soundpost_core::pitch::STEP`].
+    pub fn tend_pace(&mut self) -> PaceShown {
+        self.opened();
+        let report = self.report();
+        self.paced.tend(&report);
+        self.paced.shown()
+    }
+
+    /// How the device's clock is kept in step.
+    #[must_use]
+    pub const fn pace(&self) -> PaceShown {
+        self.paced.shown()
     }
 
     /// How the pool has been used.

@@ -328,3 +328,28 @@ fn a_device_without_a_signal_gives_way_to_the_next_and_is_taken_back_when_it_has
     house.microphone.change(|wishes| wishes.stopped = 0);
     assert!(until(SOON, || is_used(&house.status(), "capture", &house.microphone, "it is the first choice")));
 }
+
+#[test]
+fn a_card_that_can_be_told_how_fast_to_run_takes_over_from_the_resampler() {
+    // The gadget's control is in millionths, the loopback's in tens of them, the other way round.
+    std::thread::scope(|scope| {
+        for (pace, control, rest) in [(1, "Playback Pitch 1000000", 1_000_000), (2, "PCM Rate Shift 100000", 100_000)] {
+            scope.spawn(move || {
+                let speaker = Trouble::new(Wishes { pace, ppm: 400, ..Wishes::default() });
+                let house = House::with(Trouble::new(Wishes::default()), speaker, ["", ""]);
+                assert_eq!(house.status()["playback"]["pace"]["listening"], false);
+                house.speaker.change(|wishes| wishes.listening = 1);
+                let talker = Program::spawn(&["talk", "-i", "tone:440", "--socket", &house.socket()], &[]);
+                talker.wait_for_line(|line| line.contains("talking"), SOON);
+                // Ours is 400 ppm fast: told to be slower by that, it is right.
+                let ppm = || (house.speaker.seen().told - rest) * if pace == 1 { 1 } else { -10 };
+                let found = until(Duration::from_secs(60), || (-430..=-370).contains(&ppm()));
+                let status = house.status();
+                assert!(found, "told {} ppm; {}", ppm(), status["playback"]);
+                assert_eq!(status["playback"]["pace"]["control"], control);
+                assert_eq!(status["playback"]["pace"]["listening"], true);
+                println!("{control}: {} ppm for a card that is 400 ppm fast", ppm());
+            });
+        }
+    });
+}

@@ -315,6 +315,7 @@ fn the_status_has_the_fields_of_the_tables_and_no_others() {
         ("playback", &status["playback"]),
         ("board", &status["board"]),
         ("device", &status["capture"]["device"]),
+        ("pace", &status["playback"]["pace"]),
         ("work", &status["capture"]["device"]["work"]),
         ("recoveries", &status["capture"]["device"]["recoveries"]),
         ("metrics", &status["playback"]["metrics"]),

@@ -16,6 +16,7 @@ use crate::rt::{self, Ear};
 use crate::socket::{BindError, PublicSocket};
 use hub::Hub;
 use soundpost_core::config::{Channels, Playout, Quality, Stream};
+use soundpost_core::pitch::STEP;
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -107,6 +108,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     let mut terminate = signal(SignalKind::terminate())?;
     let packets = tokio::task::spawn_local(hand_on_packets(Rc::clone(&hub), hub.capture_bell().ear()?));
     let states = tokio::task::spawn_local(watch_playback(Rc::clone(&hub), hub.playback_bell().ear()?));
+    let paces = tokio::task::spawn_local(tend_pace(Rc::clone(&hub)));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
@@ -130,6 +132,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     }
     packets.abort();
     states.abort();
+    paces.abort();
     pins.inspect(tokio::task::JoinHandle::abort);
     hub.close_all();
     tracing::info!("stopped");
@@ -148,6 +151,14 @@ async fn hand_on_packets(hub: Rc<Hub>, ear: Ear) {
             hub.dismiss_listeners();
         }
         report_change("capture", &mut shown, state);
+    }
+}
+
+/// Tells the playback device how fast to run, where it can be told.
+async fn tend_pace(hub: Rc<Hub>) {
+    loop {
+        tokio::time::sleep(std::time::Duration::from_micros(STEP.as_micros())).await;
+        hub.tend_pace();
     }
 }
 

@@ -2,11 +2,11 @@
 
 mod device;
 
-pub use device::{DeviceStatus, RecoveriesStatus, WorkStatus};
+pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
 
 use super::Settings;
 use super::hub::Client;
-use crate::direction::State;
+use crate::direction::{PaceShown, State};
 use crate::pcm::Opened;
 use crate::rt::Grants;
 use serde::{Deserialize, Serialize};
@@ -170,6 +170,8 @@ pub struct PlaybackStatus {
     pub drift_ppm: i32,
     /// Sound in the device's queue.
     pub queued_ms: f64,
+    /// How the device's clock is kept in step.
+    pub pace: PaceStatus,
     /// The pool.
     pub pool: PoolStatus,
 }
@@ -204,6 +206,7 @@ pub(super) struct Sources<'a> {
     pub(super) capture: (&'a Opened, State, CaptureReport, PoolStats),
     pub(super) sent: AudioMetrics,
     pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
+    pub(super) pace: PaceShown,
     pub(super) talker_drops: u64,
     /// Capture was told to mute, whether it has taken that yet or not.
     pub(super) told_to_mute: bool,
@@ -266,7 +269,8 @@ impl PlaybackStatus {
         let (opened, state, report, pool) = &from.playback;
         let mut metrics = report.metrics;
         metrics.record_dropped(from.talker_drops);
-        Self::of(&from.settings.playback.to_string(), opened, state, report, metrics, *pool, from.time)
+        let uri = from.settings.playback.to_string();
+        Self { pace: from.pace.into(), ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
     }
 
     /// The status of a playback, in the daemon or in a listener.
@@ -305,6 +309,7 @@ impl PlaybackStatus {
             pull_allowance_ms: ms(report.pull_allowance),
             drift_ppm: report.drift_ppm,
             queued_ms: samples_ms(u64::from(report.queued)),
+            pace: PaceStatus::default(),
             pool: PoolStatus::of(pool),
         }
     }
@@ -407,7 +412,7 @@ impl fmt::Display for BoardStatus {
 
 impl fmt::Display for PlaybackStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.device, self.metrics)?;
+        write!(f, "{}{}{}", self.device, self.pace, self.metrics)?;
         writeln!(
             f,
             "  delay      {:.1} ms held (aim {:.1} ms), {:.1} ms queued; sender's clock {:+} ppm slow",

@@ -114,6 +114,7 @@ impl Terms {
             period_samples,
             buffer_samples: core_samples(if direction == Direction::Capture { buffer } else { used }, rate_hz),
             conversion_samples: converter.as_ref().map_or(0, Converter::delay),
+            pace: None,
         };
         let (period, buffer, used) = (moved as usize, buffer as usize, used as usize);
         Ok(Agreed { pcm, layout, rate_hz, period, buffer, used, converter, opened })

@@ -8,7 +8,7 @@ use super::alsa_open::{self, Agreed};
 use super::alsa_wait::Waiter;
 use super::convert::Converter;
 use super::layout::Layout;
-use super::{OpenError, Opened, Options};
+use super::{OpenError, Opened, Options, Pace};
 use alsa::pcm::{Frames, PCM, State};
 use soundpost_core::capacity::PERIOD_SAMPLES_MAX;
 use soundpost_core::port::{PcmError, PcmOut};
@@ -35,7 +35,7 @@ pub struct AlsaOut {
 
 impl AlsaOut {
     pub(super) fn open(name: &str, options: Options) -> Result<(Self, Opened), OpenError> {
-        let Agreed { pcm, layout, rate_hz, period: block, buffer, used, converter, opened } =
+        let Agreed { pcm, layout, rate_hz, period: block, buffer, used, converter, mut opened } =
             alsa_open::open(name, alsa::Direction::Playback, options)?;
         let most = converter.as_ref().map_or(PERIOD_SAMPLES_MAX, Converter::gives_at_most).max(block);
         let mut this = Self {
@@ -58,6 +58,7 @@ impl AlsaOut {
         if this.pcm.avail_update().map_err(bad)? >= this.buffer as Frames {
             return Err(alsa_open::no_clock(name));
         }
+        opened.pace = Pace::probe(&this.pcm, name);
         Ok((this, opened))
     }
 

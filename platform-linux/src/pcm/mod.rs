@@ -16,12 +16,14 @@ pub mod devices;
 mod file;
 mod layout;
 mod pace;
+mod pitch;
 mod tone;
 mod uri;
 mod usb;
 
 pub use choice::Choice;
 pub use file::parse_wav;
+pub use pitch::{Pace, PaceControl};
 pub use uri::{Uri, UriError};
 
 use soundpost_core::config::{Channels, Direction, TIMING};
@@ -73,6 +75,7 @@ impl Options {
             period_samples: self.period_samples,
             buffer_samples: self.period_samples * self.buffer_periods,
             conversion_samples: 0,
+            pace: None,
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct Opened {
     pub buffer_samples: u32,
     /// Samples that converting the rate holds back.
     pub conversion_samples: u32,
+    /// How its clock can be told how fast to run.
+    pub pace: Option<Pace>,
 }
 
 /// The ALSA name of a device of the card in a USB port.

@@ -5,6 +5,7 @@
 
 #define _GNU_SOURCE
 #include <alsa/asoundlib.h>
+#include <alsa/control_external.h>
 #include <alsa/pcm_external.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,11 +30,13 @@ struct control {
 	/* What is wrong with it. */
 	uint32_t open_errno, io_errno, gone, stopped, suspended, xruns, short_reads;
 	int32_t ppm;
+	uint32_t pace, listening; /* 1: the pitch of a gadget, 2: the rate shift of a loopback */
 	/* What it has seen. */
 	uint32_t opens, closes, prepares, starts, resumes, transfers;
 	uint32_t rate, silent; /* silent frames that were played since it was prepared, before the first other one */
 	uint64_t moved, gap_us;
-	uint32_t held, unused; /* by this process; it can be opened only once */
+	uint32_t held; /* by this process; it can be opened only once */
+	int32_t told; /* what the pace's control was set to */
 	uint64_t values; /* sum of the absolute values of all frames' channels, for playback */
 	int16_t last[CHANNELS];
 };
@@ -42,6 +45,7 @@ struct trouble {
 	snd_pcm_ioplug_t io;
 	volatile struct control *control;
 	int timer;
+	double ticks, looked; /* its clock, and when that was looked at */
 	double origin; /* the device's count when it was started */
 	uint64_t dry_us;
 	int heard;
@@ -58,7 +62,18 @@ static uint64_t now_us(void)
 /* Its clock, in samples; it stands still while it is told to. */
 static double count(struct trouble *self)
 {
-	return now_us() * 1e-6 * self->io.rate * (1.0 + self->control->ppm * 1e-6);
+	volatile struct control *c = self->control;
+	double pace = 1.0 + c->ppm * 1e-6, now = now_us();
+	if (c->pace == 1 && c->told)
+		pace *= c->told * 1e-6;
+	if (c->pace == 2 && c->told)
+		pace *= 100000.0 / c->told;
+	if (!self->looked)
+		self->ticks = now * 1e-6 * self->io.rate;
+	else
+		self->ticks += (now - self->looked) * 1e-6 * self->io.rate * pace;
+	self->looked = now;
+	return self->ticks;
 }
 
 static void arm(struct trouble *self, int run)
@@ -291,11 +306,11 @@ static int constrain(struct trouble *self)
 	return failed;
 }
 
-SND_PCM_PLUGIN_DEFINE_FUNC(trouble)
+/* What the configuration names. */
+static volatile struct control *shared(snd_config_t *conf)
 {
 	snd_config_iterator_t i, next;
 	const char *path = NULL, *id;
-	(void)root;
 	snd_config_for_each(i, next, conf) {
 		snd_config_t *n = snd_config_iterator_entry(i);
 		if (snd_config_get_id(n, &id) >= 0 && !strcmp(id, "control"))
@@ -303,10 +318,17 @@ SND_PCM_PLUGIN_DEFINE_FUNC(trouble)
 	}
 	int file = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	if (file < 0)
-		return -ENODEV;
-	volatile struct control *control = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+		return NULL;
+	void *control = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	close(file);
-	if (control == MAP_FAILED)
+	return control == MAP_FAILED ? NULL : control;
+}
+
+SND_PCM_PLUGIN_DEFINE_FUNC(trouble)
+{
+	volatile struct control *control = shared(conf);
+	(void)root;
+	if (!control)
 		return -ENODEV;
 	control->opens++;
 	int refused = control->gone ? ENODEV : (int)control->open_errno;
@@ -341,3 +363,116 @@ SND_PCM_PLUGIN_DEFINE_FUNC(trouble)
 }
 
 SND_PCM_PLUGIN_SYMBOL(trouble);
+
+/* Its controls: the pace, and whether the other end is open. */
+
+struct controls {
+	snd_ctl_ext_t ext;
+	volatile struct control *control;
+};
+
+static const char *element(volatile struct control *c, unsigned n)
+{
+	static const char *const PACES[] = { NULL, "Playback Pitch 1000000", "PCM Rate Shift 100000" };
+	return n ? "Playback Rate" : PACES[c->pace];
+}
+
+static int elements(snd_ctl_ext_t *ext)
+{
+	struct controls *self = ext->private_data;
+	return self->control->pace ? 2 : 0;
+}
+
+static int list(snd_ctl_ext_t *ext, unsigned n, snd_ctl_elem_id_t *id)
+{
+	struct controls *self = ext->private_data;
+	snd_ctl_elem_id_set_interface(id, SND_CTL_ELEM_IFACE_PCM);
+	snd_ctl_elem_id_set_name(id, element(self->control, n));
+	snd_ctl_elem_id_set_device(id, n == 0 && self->control->pace == 2);
+	return 0;
+}
+
+static snd_ctl_ext_key_t find(snd_ctl_ext_t *ext, const snd_ctl_elem_id_t *id)
+{
+	struct controls *self = ext->private_data;
+	for (int n = 0; n < elements(ext); n++)
+		if (!strcmp(snd_ctl_elem_id_get_name(id), element(self->control, n)))
+			return n;
+	return SND_CTL_EXT_KEY_NOT_FOUND;
+}
+
+static int attribute(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, int *type, unsigned *access, unsigned *count)
+{
+	(void)ext;
+	*type = SND_CTL_ELEM_TYPE_INTEGER;
+	*access = key ? SND_CTL_EXT_ACCESS_READ : SND_CTL_EXT_ACCESS_READWRITE;
+	*count = 1;
+	return 0;
+}
+
+static int bounds(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *least, long *most, long *step)
+{
+	(void)ext, (void)key;
+	*least = *step = 0;
+	*most = 2000000;
+	return 0;
+}
+
+static int get(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
+{
+	struct controls *self = ext->private_data;
+	*value = key ? (self->control->listening ? 48000 : 0) : self->control->told;
+	return 0;
+}
+
+static int set(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
+{
+	struct controls *self = ext->private_data;
+	(void)key;
+	self->control->told = *value;
+	return 1;
+}
+
+static void close_controls(snd_ctl_ext_t *ext)
+{
+	struct controls *self = ext->private_data;
+	munmap((void *)self->control, sizeof *self->control);
+	free(self);
+}
+
+static int no_event(snd_ctl_ext_t *ext, snd_ctl_elem_id_t *id, unsigned *mask)
+{
+	(void)ext, (void)id, (void)mask;
+	return -EAGAIN;
+}
+
+static const snd_ctl_ext_callback_t CONTROLS = {
+	.close = close_controls, .elem_count = elements, .elem_list = list, .find_elem = find, .get_attribute = attribute,
+	.get_integer_info = bounds, .read_integer = get, .write_integer = set, .read_event = no_event,
+};
+
+SND_CTL_PLUGIN_DEFINE_FUNC(trouble)
+{
+	volatile struct control *control = shared(conf);
+	(void)root;
+	if (!control)
+		return -ENODEV;
+	struct controls *self = calloc(1, sizeof *self);
+	self->control = control;
+	self->ext.version = SND_CTL_EXT_VERSION;
+	self->ext.poll_fd = -1;
+	self->ext.callback = &CONTROLS;
+	self->ext.private_data = self;
+	strcpy(self->ext.id, "trouble");
+	strcpy(self->ext.driver, "trouble");
+	strcpy(self->ext.name, "trouble");
+	int failed = snd_ctl_ext_create(&self->ext, name, mode);
+	if (failed < 0) {
+		free(self);
+		return failed;
+	}
+	*handlep = self->ext.handle;
+	return 0;
+}
+
+SND_CTL_PLUGIN_SYMBOL(trouble);

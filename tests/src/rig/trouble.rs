@@ -53,6 +53,10 @@ pub struct Wishes {
     pub short_reads: u32,
     /// How fast its clock is.
     pub ppm: i32,
+    /// It has a control of its pace: 1 for the pitch of a gadget, 2 for the rate shift of a loopback.
+    pub pace: u32,
+    /// Somebody listens at its other end.
+    pub listening: u32,
 }
 
 /// What it has seen.
@@ -81,7 +85,8 @@ pub struct Seen {
     pub gap_us: u64,
     /// The process that has it open; nobody else can open it.
     pub held: u32,
-    unused: u32,
+    /// What the control of its pace was set to.
+    pub told: i32,
     /// Sum of the absolute values that were played.
     pub values: u64,
     /// The frame that was played last.
@@ -125,6 +130,8 @@ impl Default for Wishes {
             xruns: 0,
             short_reads: 0,
             ppm: 0,
+            pace: 0,
+            listening: 0,
         };
         wishes.formats(&["S16"]).rates(&[48_000])
     }
@@ -239,7 +246,9 @@ fn installed() -> &'static Path {
         let folder = program.parent().expect("a folder of this program");
         let library = build(folder);
         let text = format!(
-            "<{SYSTEM}>\npcm_type.trouble {{ lib \"{}\" }}\npcm.trouble {{\n  @args [ CONTROL ]\n  \
+            "<{SYSTEM}>\npcm_type.trouble {{ lib \"{0}\" }}\npcm.trouble {{\n  @args [ CONTROL ]\n  \
+             @args.CONTROL {{ type string }}\n  type trouble\n  control $CONTROL\n}}\n\
+             ctl_type.trouble {{ lib \"{0}\" }}\nctl.trouble {{\n  @args [ CONTROL ]\n  \
              @args.CONTROL {{ type string }}\n  type trouble\n  control $CONTROL\n}}\n",
             library.display()
         );

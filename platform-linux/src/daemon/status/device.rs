@@ -1,7 +1,7 @@
 //! What is told about a device: what it is, how it does, and what was done about that.
 
 use super::dbfs;
-use crate::direction::State;
+use crate::direction::{PaceShown, State};
 use crate::pcm::Opened;
 use serde::{Deserialize, Serialize};
 use soundpost_core::config::Direction;
@@ -96,6 +96,36 @@ impl From<Recoveries> for RecoveriesStatus {
         let Recoveries { xruns, suspends, stops, breaks, losses, resumes, prepares, restarts, .. } = from;
         let Recoveries { reopens, open_failures, .. } = from;
         Self { xruns, suspends, stops, breaks, losses, resumes, prepares, restarts, reopens, open_failures }
+    }
+}
+
+/// How a playback device's clock is kept in step with the sender's.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PaceStatus {
+    /// The card's control for that; `None` if the resampler does it alone.
+    pub control: Option<String>,
+    /// By how many millionths the card was told to run faster.
+    pub ppm: i32,
+    /// Whether somebody listens at the other end, where the card says that.
+    pub listening: Option<bool>,
+}
+
+impl From<PaceShown> for PaceStatus {
+    fn from(shown: PaceShown) -> Self {
+        let PaceShown { control, ppm, listening } = shown;
+        Self { control: control.map(str::to_owned), ppm, listening }
+    }
+}
+
+impl fmt::Display for PaceStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(control) = &self.control {
+            writeln!(f, "  pace       {:+} ppm by `{control}`", self.ppm)?;
+        }
+        match self.listening {
+            Some(listening) => writeln!(f, "  far end    {}", if listening { "listens" } else { "does not listen" }),
+            None => Ok(()),
+        }
     }
 }
 
