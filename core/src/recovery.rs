@@ -197,9 +197,14 @@ impl Recovery {
         let step = match fault {
             Fault::Xrun | Fault::Suspended => self.lately.next(steps(fault)),
             Fault::Stopped => return self.on_stopped(now),
-            Fault::Broken | Fault::Gone => {
+            Fault::Broken => {
                 self.moving = None;
                 self.ever.next(steps(fault))
+            }
+            Fault::Gone => {
+                // A loose plug is not a broken card: it is looked for as often as one that is not there.
+                self.opened = false;
+                None
             }
         };
         match step {

@@ -120,7 +120,8 @@ fn bucket_of(time: Span) -> usize {
 fn end_of(number: usize) -> Span {
     let (octave, step) = (number as u32 / STEPS, number as u64 % u64::from(STEPS));
     let next = u64::from(STEPS).saturating_add(step).saturating_add(1);
-    Span::from_micros((next.checked_shl(octave).unwrap_or(u64::MAX) / u64::from(STEPS)).saturating_sub(1).max(1))
+    let end = next.checked_shl(octave).unwrap_or(u64::MAX).div_ceil(u64::from(STEPS));
+    Span::from_micros(end.saturating_sub(1))
 }
 
 #[cfg(all(test, not(loom)))]

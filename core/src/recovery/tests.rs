@@ -86,6 +86,17 @@ fn the_first_attempt_is_at_once_and_each_further_one_waits_twice_as_long_up_to_a
 }
 
 #[test]
+fn a_loose_plug_is_waited_for_no_longer_than_one_that_is_pulled_out() {
+    let mut recovery = Recovery::default();
+    for n in 0..20 {
+        assert_eq!(recovery.on_fault(ms(100 * n), Fault::Gone), Action::Reopen);
+        assert!(recovery.retry_at() <= ms(100 * n + 800), "{n}: {recovery:?}");
+        recovery.on_opened();
+        recovery.on_moved(ms(100 * n + 50));
+    }
+}
+
+#[test]
 fn who_hears_of_a_card_does_not_wait() {
     let mut recovery = Recovery::default();
     recovery.on_fault(ms(0), Fault::Gone);
