@@ -50,6 +50,13 @@ pub const COMMAND_RING: usize = 8;
 /// Commands applied in one turn of the crank; the rest wait for the next one.
 pub const COMMANDS_PER_TURN: usize = 4;
 
+/// The most sound cards that are chosen from for one direction.
+pub const CANDIDATES_MAX: usize = 8;
+
+/// Steps that a device in trouble is asked for in one turn of the crank: there are three kinds, and one more finds that
+/// they are used up.
+pub const STEPS_PER_TURN: usize = 4;
+
 /// The most clients that the daemon serves at once.
 pub const CLIENTS_MAX: usize = 64;
 

@@ -26,8 +26,6 @@ pub struct Timing {
     pub playback_periods: u32,
     /// A device that moves nothing for so long stands still.
     pub device_deadline: Span,
-    /// Pause between two attempts to get a lost device back.
-    pub reopen_pause: Span,
     /// `SCHED_FIFO` priority of the audio threads, where the system grants it: above ordinary work, below
     /// the kernel's interrupt threads (50 by default), without which no sound card moves.
     pub rt_priority: u8,
@@ -43,7 +41,6 @@ pub const TIMING: Timing = Timing {
     capture_periods: 32,
     playback_periods: 3,
     device_deadline: Span::from_millis(500),
-    reopen_pause: Span::from_millis(1_000),
     rt_priority: 45,
     io_nice: -11,
     greeting_deadline: Span::from_millis(5_000),

@@ -4,17 +4,21 @@
 //! bounded amount of work and returns; it never allocates, locks or formats. Nothing leaves the thread but
 //! handles, through single-producer rings, and reports, through latest-value cells.
 
-use crate::capacity::{COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX, PLAYBACK_SLOTS, POOLED_PACKETS};
+use crate::capacity::{
+    COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX, PLAYBACK_SLOTS, POOLED_PACKETS, STEPS_PER_TURN,
+};
 use crate::codec::{Decode, Encode, Extent, Payload, opus_samples};
 use crate::engine::capture::{Capture, Command, Outcome};
 use crate::engine::playback::Playback;
 use crate::jitter::Arrival;
 use crate::latest::Publisher;
-use crate::meter::{CaptureReport, PlaybackReport};
+use crate::meter::{CaptureReport, PlaybackReport, Stopwatch};
+use crate::pitch::CardClock;
 use crate::pool::{Pool, Shared};
 use crate::port::{Clock, PcmError, PcmIn, PcmOut};
+use crate::recovery::{Action, Recovery, Step};
 use crate::signal;
-use crate::time::{Instant, MediaTime, Span};
+use crate::time::{Instant, MediaTime, SAMPLE_RATE_HZ, Span};
 use crate::wire::redundant::Copied;
 use crate::wire::{Flags, Frame};
 use heapless::spsc::{Consumer, Producer};
@@ -76,6 +80,8 @@ pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
     edge: Option<Instant>,
     /// The device lost sound since then.
     gap: bool,
+    recovery: Recovery,
+    watch: Stopwatch,
 }
 
 /// The rings and the pool of a capture rig.
@@ -106,6 +112,8 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             converted: [0; PERIOD_VALUES_MAX],
             edge: None,
             gap: false,
+            recovery: Recovery::default(),
+            watch: Stopwatch::new(),
         }
     }
 
@@ -126,35 +134,63 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
         match self.device.read(room) {
             Ok(read) => {
                 let age = Span::from_samples(u64::from(read.samples).saturating_add(u64::from(read.pending)));
-                let first = self.clock.now().minus(age);
+                let woken = self.clock.now();
+                let first = woken.minus(age);
                 if core::mem::take(&mut self.gap) {
                     self.bridge_gap(first, &mut turn);
                 }
                 let got = (read.samples as usize).saturating_mul(channels).min(values);
                 self.take_in(first, got, channels, &mut turn);
                 self.edge = Some(first.plus(Span::from_samples(u64::from(read.samples))));
+                if read.samples > 0 {
+                    self.recovery.on_moved(first);
+                }
+                let deadline = Span::from_samples(self.device.period() as u64);
+                self.watch.turned(self.clock.now().since(woken), deadline);
             }
-            Err(why @ (PcmError::Xrun | PcmError::Suspended)) => {
-                self.engine.on_xrun();
-                self.gap = true;
-                self.device.recover(why)?;
-                turn.recovered = true;
-            }
-            Err(fatal) => {
-                self.finish(&mut turn);
-                self.reports.publish(*self.engine.report());
-                return Err(fatal);
+            Err(why) => {
+                let mended = self.mend(why, &mut turn);
+                self.report();
+                mended?;
             }
         }
-        if turn.packets > 0 || turn.recovered {
-            self.reports.publish(*self.engine.report());
+        if turn.packets > 0 {
+            self.report();
         }
         Ok(turn)
+    }
+
+    /// Does about trouble with the device what can be done without opening it again.
+    fn mend(&mut self, why: PcmError, turn: &mut Turn) -> Result<(), PcmError> {
+        match why {
+            PcmError::Xrun | PcmError::Suspended => self.engine.on_xrun(),
+            _ => self.finish(turn),
+        }
+        self.gap = true;
+        let now = self.clock.now();
+        turn.recovered = mend(&mut self.recovery, now, why, |step| self.device.recover(step))?;
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        let (work, recoveries) = (self.watch.work(), self.recovery.counts());
+        self.reports.publish(CaptureReport { work, recoveries, ..*self.engine.report() });
+    }
+
+    /// How the device does.
+    pub const fn recovery(&mut self) -> &mut Recovery {
+        &mut self.recovery
+    }
+
+    /// The device, to close it, say: no turn may follow before it is replaced.
+    pub const fn device(&mut self) -> &mut I {
+        &mut self.device
     }
 
     /// Goes on with another device, or the same one opened again; the time between is a gap.
     pub fn replace_device(&mut self, device: I) {
         self.device = device;
+        self.recovery.on_opened();
         self.gap = true;
     }
 
@@ -175,7 +211,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
         }
         if taken > 0 {
             // Before the device is waited for: who muted is waiting for the answer.
-            self.reports.publish(*self.engine.report());
+            self.report();
         }
         taken
     }
@@ -235,8 +271,10 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             self.engine.skip();
             return;
         };
-        let engine = &mut self.engine;
-        if slot.with_mut(|frame| engine.encode(frame)) == Outcome::Refused {
+        let (engine, began) = (&mut self.engine, self.clock.now());
+        let outcome = slot.with_mut(|frame| engine.encode(frame));
+        self.watch.took(self.clock.now().since(began));
+        if outcome == Outcome::Refused {
             return;
         }
         match enqueue(&mut self.packets, slot.share()) {
@@ -244,6 +282,30 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             Err(packet) => packet.with(|frame| self.engine.on_ring_full(&frame.header)),
         }
     }
+}
+
+/// More than a device is ever started with, so that what it has played is no negative number.
+const SILENCE: u64 = SAMPLE_RATE_HZ as u64;
+
+/// Asks a device for one step after the other, each once at most; whether one of them helped.
+fn mend(
+    recovery: &mut Recovery,
+    now: Instant,
+    mut why: PcmError,
+    mut recover: impl FnMut(Step) -> Result<(), PcmError>,
+) -> Result<bool, PcmError> {
+    for _ in 0..STEPS_PER_TURN {
+        match recovery.on_fault(now, why.fault().ok_or(why)?) {
+            Action::Listen => return Ok(false),
+            Action::Reopen => return Err(why),
+            Action::Try(step) => match recover(step) {
+                Ok(()) => return Ok(true),
+                Err(next) => why = next,
+            },
+        }
+    }
+    // It has a new complaint each time: next turn goes on from here.
+    Ok(false)
 }
 
 /// Puts `item` into `ring`, or gives it back when that is full.
@@ -263,6 +325,13 @@ pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
     period: [i16; PERIOD_VALUES_MAX],
     /// Silence is wanted, and was in the period before.
     hushed: (bool, bool),
+    recovery: Recovery,
+    watch: Stopwatch,
+    /// It was started, and nothing has shown that it plays.
+    fresh: bool,
+    /// Its clock, and the samples that it was given since it was started.
+    card: CardClock,
+    given: u64,
 }
 
 impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p, O, C, D, N> {
@@ -276,7 +345,20 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     ) -> Self {
         // The rest of the pool is on its way: in the ring, being received, being decoded.
         engine.limit_packets(N.saturating_mul(POOLED_PACKETS) / PLAYBACK_SLOTS);
-        Self { device, clock, engine, arrivals, reports, period: [0; PERIOD_VALUES_MAX], hushed: (false, false) }
+        Self {
+            device,
+            clock,
+            engine,
+            arrivals,
+            reports,
+            period: [0; PERIOD_VALUES_MAX],
+            hushed: (false, false),
+            recovery: Recovery::default(),
+            watch: Stopwatch::new(),
+            fresh: true,
+            card: CardClock::new(),
+            given: 0,
+        }
     }
 
     /// The engine, to look at.
@@ -284,9 +366,22 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         &self.engine
     }
 
+    /// The device, to close it, say: no turn may follow before it is replaced.
+    pub const fn device(&mut self) -> &mut O {
+        &mut self.device
+    }
+
     /// Goes on with another device, or the same one opened again. It must have as many channels.
     pub fn replace_device(&mut self, device: O) {
         self.device = device;
+        self.fresh = true;
+        (self.card, self.given) = (CardClock::new(), 0);
+        self.recovery.on_opened();
+    }
+
+    /// How the device does.
+    pub const fn recovery(&mut self) -> &mut Recovery {
+        &mut self.recovery
     }
 
     /// Whether the device gets silence from the next period on, whatever is played: for an amplifier that is
@@ -301,7 +396,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     /// [`PcmError`] if the device is beyond recovery, or over.
     pub fn turn(&mut self) -> Result<(), PcmError> {
         if let Err(why) = self.device.wait() {
-            return self.recover(why);
+            return self.mend(why);
         }
         for _ in 0..HANDOVER_RING_LEN {
             let Some(inbound) = self.arrivals.dequeue() else {
@@ -309,11 +404,19 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
             };
             self.accept(inbound);
         }
-        let now = self.clock.now();
+        // In this order: who is interrupted between the two sees the device late, never early.
         let queued = self.device.queued();
+        let now = self.clock.now();
+        if !self.fresh {
+            // The silence that it began with is in its queue, too: a constant.
+            self.card.played(now, self.given.saturating_add(SILENCE).saturating_sub(u64::from(queued)));
+        }
         let values = self.device.period().saturating_mul(self.device.channels()).min(PERIOD_VALUES_MAX);
         let period = self.period.get_mut(..values).unwrap_or(&mut []);
         self.engine.render(now, queued, period);
+        let took = self.clock.now().since(now);
+        self.watch.took(took);
+        self.watch.turned(took, Span::from_samples(self.device.period() as u64));
         let channels = self.device.channels();
         match self.hushed {
             (false, false) => {}
@@ -323,8 +426,25 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         }
         self.hushed.1 = self.hushed.0;
         let written = self.device.write(period);
-        self.reports.publish(*self.engine.report());
-        written.or_else(|why| self.recover(why))
+        self.given = self.given.saturating_add(self.device.period() as u64);
+        match written {
+            // The first period after a start finds room in a device whose clock stands still, too.
+            Ok(()) if core::mem::take(&mut self.fresh) => {}
+            Ok(()) => self.recovery.on_moved(now),
+            Err(why) => return self.mend(why),
+        }
+        self.report();
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        self.reports.publish(PlaybackReport {
+            work: self.watch.work(),
+            recoveries: self.recovery.counts(),
+            card_slow_ppm: self.card.slow_ppm(),
+            card_seconds: self.card.seconds(),
+            ..*self.engine.report()
+        });
     }
 
     fn accept(&mut self, inbound: Inbound<'p, N>) {
@@ -352,14 +472,19 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         let _ = self.engine.accept(Arrival { extent, arrived, captured, payload });
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
-        match why {
-            PcmError::Xrun | PcmError::Suspended => {
-                self.engine.on_xrun();
-                self.device.recover(why)
-            }
-            fatal => Err(fatal),
+    /// Does about trouble with the device what can be done without opening it again.
+    fn mend(&mut self, why: PcmError) -> Result<(), PcmError> {
+        if matches!(why, PcmError::Xrun | PcmError::Suspended) {
+            self.engine.on_xrun();
         }
+        let now = self.clock.now();
+        let mended = mend(&mut self.recovery, now, why, |step| self.device.recover(step));
+        self.report();
+        if mended? {
+            self.fresh = true;
+            (self.card, self.given) = (CardClock::new(), 0);
+        }
+        Ok(())
     }
 }
 

@@ -3,8 +3,11 @@
 //! Nobody shares a counter: the engine that counts owns it, and others get copies. [`AudioMetrics`] are the
 //! six numbers of the seed's system; here each of them is really written.
 
+mod work;
+
 use crate::signal::Level;
 use crate::time::{Instant, Span};
+pub use work::{Stopwatch, Work};
 
 /// What the seed's system counts, for one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +55,48 @@ impl AudioMetrics {
     }
 }
 
+/// What went wrong with a device, and what was done about it. All of them wrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Recoveries {
+    /// Times that it ran over or dry.
+    pub xruns: u32,
+    /// Times that it was put to sleep.
+    pub suspends: u32,
+    /// Times that its clock stood still.
+    pub stops: u32,
+    /// Times that input or output failed.
+    pub breaks: u32,
+    /// Times that it was pulled out.
+    pub losses: u32,
+    /// Attempts to resume it.
+    pub resumes: u32,
+    /// Attempts to prepare it.
+    pub prepares: u32,
+    /// Attempts to stop and start it.
+    pub restarts: u32,
+    /// Times that it was opened again.
+    pub reopens: u32,
+    /// Attempts to open it that failed.
+    pub open_failures: u32,
+}
+
+impl Recoveries {
+    /// Nothing yet.
+    pub const NONE: Self = Self {
+        xruns: 0,
+        suspends: 0,
+        stops: 0,
+        breaks: 0,
+        losses: 0,
+        resumes: 0,
+        prepares: 0,
+        restarts: 0,
+        reopens: 0,
+        open_failures: 0,
+    };
+}
+
 /// What the capture thread has done so far.
 ///
 /// The ledger: every captured sample is in a frame that was sent, dropped, muted or refused by the encoder,
@@ -85,6 +130,10 @@ pub struct CaptureReport {
     pub commands: u32,
     /// Whether the last of them left it muted.
     pub is_muted: bool,
+    /// How long it takes to encode a frame, and how late turns are.
+    pub work: Work,
+    /// The device's trouble.
+    pub recoveries: Recoveries,
 }
 
 impl CaptureReport {
@@ -152,12 +201,20 @@ pub struct PlaybackReport {
     pub pull_allowance: Span,
     /// By how many millionths the sender's clock is slow beside ours.
     pub drift_ppm: i32,
+    /// By how many millionths the device's clock is slow beside ours.
+    pub card_slow_ppm: i32,
+    /// For how many seconds that was looked at.
+    pub card_seconds: u32,
     /// Samples in the device after the latest period.
     pub queued: u32,
     /// What a level meter shows.
     pub level: Level,
     /// Whether a stream is being played.
     pub playing: bool,
+    /// How long it takes to make a period, and how late turns are.
+    pub work: Work,
+    /// The device's trouble.
+    pub recoveries: Recoveries,
 }
 
 #[cfg(test)]

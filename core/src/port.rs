@@ -3,6 +3,7 @@
 //! A port is an adapter and nothing else: it reports what happened and leaves every decision to core. All
 //! sound here is interleaved `i16` at 48 kHz.
 
+use crate::recovery::{Fault, Step};
 use crate::time::Instant;
 
 /// What went wrong with a device.
@@ -15,10 +16,27 @@ pub enum PcmError {
     Suspended,
     /// Its clock stands still: nothing moved before the deadline.
     Stopped,
-    /// It is gone, or broken beyond recovery. The number is the system's.
+    /// Input or output fails. The number is the system's.
+    Broken(i32),
+    /// It is gone. The number is the system's.
     Gone(i32),
     /// It was a recording, and it is over.
     Ended,
+}
+
+impl PcmError {
+    /// What is wrong with the device; `None` if it is only over.
+    #[must_use]
+    pub const fn fault(self) -> Option<Fault> {
+        match self {
+            Self::Xrun => Some(Fault::Xrun),
+            Self::Suspended => Some(Fault::Suspended),
+            Self::Stopped => Some(Fault::Stopped),
+            Self::Broken(_) => Some(Fault::Broken),
+            Self::Gone(_) => Some(Fault::Gone),
+            Self::Ended => None,
+        }
+    }
 }
 
 /// What a read brought.
@@ -45,11 +63,11 @@ pub trait PcmIn {
     /// [`PcmError`]; nothing was read then.
     fn read(&mut self, into: &mut [i16]) -> Result<Read, PcmError>;
 
-    /// Tries once to get going again.
+    /// Does this once to get going again.
     ///
     /// # Errors
     /// [`PcmError`] if that did not work.
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError>;
+    fn recover(&mut self, step: Step) -> Result<(), PcmError>;
 }
 
 /// A device that sound goes to.
@@ -75,11 +93,11 @@ pub trait PcmOut {
     /// [`PcmError`]; the period is lost then.
     fn write(&mut self, from: &[i16]) -> Result<(), PcmError>;
 
-    /// Tries once to get going again.
+    /// Does this once to get going again.
     ///
     /// # Errors
     /// [`PcmError`] if that did not work.
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError>;
+    fn recover(&mut self, step: Step) -> Result<(), PcmError>;
 }
 
 /// The monotonic clock.

@@ -4,7 +4,7 @@
 //! told. Lamp and switch are served by the I/O thread, whose system calls on lines do not wait. The amplifier
 //! has a thread of its own, because switching it takes a while.
 
-use crate::direction::{CaptureSide, Hush, State};
+use crate::direction::{CaptureSide, Hush};
 use crate::gpio::{Edges, GpioError, InPin, OutPin, PinName};
 use crate::rt::now;
 use embedded_hal::delay::DelayNs;
@@ -191,7 +191,7 @@ impl Microphone for CaptureSide {
         // The report first: what it says of a device that is then seen closed still holds.
         let report = self.report();
         let waiting = self.commands_sent().wrapping_sub(report.commands);
-        View { muted: Muted(report.is_muted), waiting, open: self.state() == State::Running }
+        View { muted: Muted(report.is_muted), waiting, open: self.state().is_open() }
     }
 
     fn send(&mut self, Muted(muted): Muted) -> bool {

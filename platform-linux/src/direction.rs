@@ -3,26 +3,38 @@
 //! The daemon captures and plays; `soundpost talk` captures, `soundpost listen` plays: the same two parts.
 //! A device that is lost is opened again from time to time; packets and stream time go on where they were.
 
+mod paced;
+mod scout;
+mod state;
+mod tender;
+
+pub use paced::Shown as PaceShown;
+pub use state::{Reason, State};
+
 use crate::opus::{OpusDecoder, OpusEncoder};
-use crate::pcm::{self, OpenError, Opened, Options, Uri};
+use crate::pcm::{self, Choice, OpenError, Opened, Options, Sink, Source};
 use crate::rt::{AudioThread, Bell, Monotonic, now};
 use heapless::spsc::{Consumer, Producer, Queue};
+use paced::Paced;
+use scout::Open;
 use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
-use soundpost_core::config::{Channels, Playout, Stream, TIMING};
+use soundpost_core::config::{Channels, Direction, Playout, Stream};
 use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig};
 use soundpost_core::engine::capture::{Capture, Command};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
-use soundpost_core::notice::Notice;
 use soundpost_core::pool::{Exhausted, Pool, PoolStats, Shared};
 use soundpost_core::port::PcmError;
+use soundpost_core::preference::Preference;
 use soundpost_core::wire::{Flags, Frame, Header};
+use state::SharedState;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use tender::{Outlook, Tender};
 
 static CAPTURE_POOL: Pool<Frame, CAPTURE_SLOTS> = Pool::new(Frame::EMPTY);
 static PLAYBACK_POOL: Pool<Frame, PLAYBACK_SLOTS> = Pool::new(Frame::EMPTY);
@@ -45,82 +57,10 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// How a device is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "it is copied in a critical section, where nothing may be allocated")]
-pub enum State {
-    /// It runs.
-    Running,
-    /// It was lost, for this reason; it is tried again from time to time.
-    Lost(Reason),
-    /// It was a recording and it is over.
-    Ended,
-}
-
-/// A state that the audio thread sets, rarely, and the I/O side reads: neither waits longer than a copy takes, for
-/// who is in a critical section has the priority of who waits for it ([`crate::cs`]).
-#[derive(Clone, Debug)]
-struct SharedState(Arc<Notice<State>>, Bell);
-
-impl SharedState {
-    fn new(bell: &Bell) -> Self {
-        Self(Arc::new(Notice::new(State::Running)), bell.clone())
-    }
-
-    fn get(&self) -> State {
-        self.0.read()
-    }
-
-    fn set(&self, state: State) {
-        self.0.post(state);
-        self.1.ring();
-    }
-}
-
-/// The most bytes of a [`Reason`].
-const REASON_BYTES: usize = 240;
-
-/// Why a device was lost, in words; what is too long for it is cut.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Reason {
-    bytes: [u8; REASON_BYTES],
-    length: usize,
-}
-
-impl Reason {
-    fn new(words: &str) -> Self {
-        let mut length = words.len().min(REASON_BYTES);
-        while !words.is_char_boundary(length) {
-            length -= 1;
-        }
-        let mut bytes = [0; REASON_BYTES];
-        bytes[..length].copy_from_slice(&words.as_bytes()[..length]);
-        Self { bytes, length }
-    }
-
-    /// The words.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
-    }
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::fmt::Debug for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Debug::fmt(self.as_str(), f)
-    }
-}
-
 /// Capture: a device, an encoder, and the packets that come out.
 #[derive(Debug)]
 pub struct CaptureSide {
-    /// What was opened.
+    /// What was opened at first.
     pub opened: Opened,
     /// What is coded.
     pub stream: Stream,
@@ -129,6 +69,7 @@ pub struct CaptureSide {
     packets: PacketEnd,
     commands_sent: u32,
     state: SharedState,
+    openings: Receiver<Opened>,
     _thread: AudioThread,
 }
 
@@ -150,9 +91,10 @@ impl CaptureSide {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(uri: &Uri, stream: Stream, muted: Muted) -> Result<Self, StartError> {
-        let options = options(stream.channels, TIMING.capture_periods);
-        let (device, opened) = pcm::open_capture(uri, options)?;
+    pub fn start(choice: &Choice, stream: Stream, muted: Muted) -> Result<Self, StartError> {
+        let options = Options::of(Direction::Capture, stream.channels);
+        let open: Open<Source> = Arc::new(move |uri| pcm::open_capture(uri, options));
+        let (device, opened, preference) = first(choice, &open)?;
         let engine = Capture::new(OpusEncoder::new(&stream)?, stream);
         let engine = if muted.0 { engine.muted() } else { engine };
         let first_report = *engine.report();
@@ -163,26 +105,35 @@ impl CaptureSide {
         let mut rig = Box::new(CaptureRig::new(device, Monotonic, engine, links));
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
-        let (uri, ring, shown) = (uri.clone(), bell.clone(), state.clone());
+        let ring = bell.clone();
+        let (opening, openings) = channel();
+        let (choice, shown) = (choice.clone(), state.clone());
+        let outlook = Outlook { choice, preference, open, shown, openings: opening };
         let thread = AudioThread::spawn("capture", move |stop| {
-            while !stop.load(Ordering::Acquire) {
-                let why = match rig.turn() {
+            let mut tender = Tender::new(stop, outlook);
+            while !stop.is_set() {
+                if let Some(device) = tender.better() {
+                    rig.replace_device(device);
+                }
+                let turned = rig.turn();
+                tender.look(rig.recovery());
+                let why = match turned {
                     Ok(turn) => {
                         if turn.packets > 0 || turn.commands > 0 {
                             ring.ring();
                         }
                         continue;
                     }
-                    Err(PcmError::Ended) => return shown.set(State::Ended),
+                    Err(PcmError::Ended) => return tender.ended(),
                     Err(why) => why,
                 };
-                shown.set(State::Lost(Reason::new(&why_lost(why))));
-                let Some((device, _)) = reopen(stop, &shown, || pcm::open_capture(&uri, options)) else { return };
+                rig.device().close();
+                let Some(device) = tender.reopen(why, rig.recovery()) else { return };
                 rig.replace_device(device);
             }
         })?;
         let packets = PacketEnd { packets: packet_out, commands: command_in, reports: report_out };
-        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, _thread: thread })
+        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, openings, _thread: thread })
     }
 
     /// The next packet, if one is there.
@@ -215,6 +166,14 @@ impl CaptureSide {
     #[must_use]
     pub fn state(&self) -> State {
         self.state.get()
+    }
+
+    /// What is open, or was last.
+    pub fn opened(&mut self) -> &Opened {
+        if let Some(newer) = self.openings.try_iter().last() {
+            self.opened = newer;
+        }
+        &self.opened
     }
 
     /// How the pool has been used.
@@ -251,7 +210,7 @@ impl Hush {
 /// Playback: packets that go in, a decoder and a device.
 #[derive(Debug)]
 pub struct PlaybackSide {
-    /// What was opened.
+    /// What was opened at first.
     pub opened: Opened,
     /// Rings when the state changed.
     pub bell: Bell,
@@ -259,6 +218,8 @@ pub struct PlaybackSide {
     pub hush: Hush,
     packets: ArrivalEnd,
     state: SharedState,
+    openings: Receiver<Opened>,
+    paced: Paced,
     _thread: AudioThread,
 }
 
@@ -279,10 +240,12 @@ impl PlaybackSide {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(uri: &Uri, channels: Channels, playout: Playout) -> Result<Self, StartError> {
-        let options = options(channels, TIMING.playback_periods);
-        let (device, opened) = pcm::open_playback(uri, options)?;
-        let fixed = Options { channels: opened.channels, ..options };
+    pub fn start(choice: &Choice, channels: Channels, playout: Playout) -> Result<Self, StartError> {
+        let options = Options::of(Direction::Playback, channels);
+        let open: Open<Sink> = Arc::new(move |uri| pcm::open_playback(uri, options));
+        let (device, opened, preference) = first(choice, &open)?;
+        let fixed = Options { channels: opened.channels, exact: true, ..options };
+        let open: Open<Sink> = Arc::new(move |uri| pcm::open_playback(uri, fixed));
         let engine = Playback::new(OpusDecoder::new(opened.channels)?, opened.channels).with_profile(playout);
         let (arrivals, arrival_out) = leak(Queue::<Incoming, HANDOVER_RING_LEN>::new()).split();
         let (reports, report_out) = leak(Latest::new(PlaybackReport::default())).split();
@@ -290,24 +253,31 @@ impl PlaybackSide {
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
         let hush = Hush::default();
-        let (uri, shown, hushed) = (uri.clone(), state.clone(), hush.clone());
+        let (comes_back, hushed) = (choice.comes_back(), hush.clone());
+        let (opening, openings) = channel();
+        let (choice, shown) = (choice.clone(), state.clone());
+        let outlook = Outlook { choice, preference, open, shown, openings: opening };
         let thread = AudioThread::spawn("playback", move |stop| {
-            while !stop.load(Ordering::Acquire) {
-                rig.hush(hushed.is_set());
-                let Err(why) = rig.turn() else { continue };
-                shown.set(State::Lost(Reason::new(&why_lost(why))));
-                if !uri.comes_back() {
-                    return;
+            let mut tender = Tender::new(stop, outlook);
+            while !stop.is_set() {
+                if let Some(device) = tender.better() {
+                    rig.replace_device(device);
                 }
-                let open = || match pcm::open_playback(&uri, fixed) {
-                    Ok((_, opened)) if opened.channels != fixed.channels => Err("it has other channels now".to_owned()),
-                    other => other.map_err(|error| error.to_string()),
-                };
-                let Some((device, _)) = reopen(stop, &shown, open) else { return };
+                rig.hush(hushed.is_set());
+                let turned = rig.turn();
+                tender.look(rig.recovery());
+                let Err(why) = turned else { continue };
+                if !comes_back {
+                    return tender.lost(why);
+                }
+                rig.device().close();
+                let Some(device) = tender.reopen(why, rig.recovery()) else { return };
                 rig.replace_device(device);
             }
         })?;
-        Ok(Self { opened, bell, hush, packets: ArrivalEnd { arrivals, reports: report_out }, state, _thread: thread })
+        let packets = ArrivalEnd { arrivals, reports: report_out };
+        let paced = Paced::new(&opened);
+        Ok(Self { opened, bell, hush, packets, state, openings, paced, _thread: thread })
     }
 
     /// Hands a packet that arrived just now to the thread; `first` marks the first one of a stream.
@@ -334,6 +304,31 @@ impl PlaybackSide {
         self.state.get()
     }
 
+    /// What is open, or was last.
+    pub fn opened(&mut self) -> &Opened {
+        if let Some(newer) = self.openings.try_iter().last() {
+            self.opened = newer;
+            // The one before gives its pace back first, for it may be the same card.
+            self.paced = Paced::default();
+            self.paced = Paced::new(&self.opened);
+        }
+        &self.opened
+    }
+
+    /// Keeps the device's clock in step, if it can be told; to be called each [`soundpost_core::pitch::STEP`].
+    pub fn tend_pace(&mut self) -> PaceShown {
+        self.opened();
+        let report = self.report();
+        self.paced.tend(&report);
+        self.paced.shown()
+    }
+
+    /// How the device's clock is kept in step.
+    #[must_use]
+    pub const fn pace(&self) -> PaceShown {
+        self.paced.shown()
+    }
+
     /// How the pool has been used.
     #[must_use]
     pub fn pool(&self) -> PoolStats {
@@ -341,68 +336,14 @@ impl PlaybackSide {
     }
 }
 
-fn options(channels: Channels, buffer_periods: u32) -> Options {
-    Options {
-        channels,
-        period_samples: TIMING.period_samples,
-        buffer_periods,
-        deadline: Duration::from_micros(TIMING.device_deadline.as_micros()),
-    }
+/// The best device that opens.
+fn first<T>(choice: &Choice, open: &Open<T>) -> Result<(T, Opened, Preference), OpenError> {
+    let mut preference = Preference::new(choice.uris().len());
+    let (device, opened) = choice.open(preference.order(now()), |uri| open(uri))?;
+    preference.on_opened(opened.rank);
+    Ok((device, opened, preference))
 }
 
 fn leak<T>(value: T) -> &'static mut T {
     Box::leak(Box::new(value))
-}
-
-fn why_lost(why: PcmError) -> String {
-    match why {
-        PcmError::Xrun => "it ran over and did not come back".to_owned(),
-        PcmError::Suspended => "it is suspended".to_owned(),
-        PcmError::Stopped => {
-            format!("its clock stands still: nothing for {} ms", TIMING.device_deadline.as_micros() / 1000)
-        }
-        PcmError::Gone(errno) => io::Error::from_raw_os_error(errno).to_string(),
-        PcmError::Ended => "it is over".to_owned(),
-    }
-}
-
-/// Opens a device again and again until that works; `None` when the thread is to stop.
-fn reopen<T, E: ToString>(stop: &AtomicBool, state: &SharedState, mut open: impl FnMut() -> Result<T, E>) -> Option<T> {
-    let pause = Duration::from_micros(TIMING.reopen_pause.as_micros());
-    while !stop.load(Ordering::Acquire) {
-        match open() {
-            Ok(device) => {
-                state.set(State::Running);
-                return Some(device);
-            }
-            Err(error) => state.set(State::Lost(Reason::new(&error.to_string()))),
-        }
-        // Ends at once when the thread is told to stop.
-        std::thread::park_timeout(pause);
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_keeps_its_words_and_is_cut_between_characters() {
-        assert_eq!(Reason::new("kein Gerät").to_string(), "kein Gerät");
-        let long = Reason::new(&format!("x{}", "ä".repeat(REASON_BYTES)));
-        assert_eq!(long.as_str().len(), REASON_BYTES - 1);
-        assert!(long.as_str().ends_with('ä'));
-    }
-
-    #[test]
-    fn what_the_audio_thread_says_is_read_and_the_bell_rings() {
-        let bell = Bell::new().unwrap();
-        let state = SharedState::new(&bell);
-        let shown = state.clone();
-        assert_eq!(state.get(), State::Running);
-        std::thread::spawn(move || shown.set(State::Lost(Reason::new("unplugged")))).join().unwrap();
-        assert_eq!(state.get(), State::Lost(Reason::new("unplugged")));
-        assert!(bell.silence());
-    }
 }

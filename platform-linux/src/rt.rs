@@ -2,16 +2,16 @@
 //!
 //! What the system does not grant is done without, said once, and shown in the status.
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use soundpost_core::config::TIMING;
 use soundpost_core::port::Clock;
-use soundpost_core::time::Instant;
+use soundpost_core::time::{Instant, Span};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -79,6 +79,13 @@ fn schedule_fifo() -> bool {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters) == 0 }
 }
 
+/// Takes away from the calling thread what it may have inherited from an audio thread.
+fn schedule_normally() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: as above.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &raw const parameters) };
+}
+
 /// Wakes the I/O side: one non-blocking write, the only system call of the audio thread besides the device.
 #[derive(Clone, Debug)]
 pub struct Bell(Arc<File>);
@@ -143,24 +150,89 @@ impl Ear {
     }
 }
 
+/// How a thread is told to stop, at work or asleep.
+#[derive(Debug)]
+pub struct Stop {
+    flag: AtomicBool,
+    bell: Bell,
+}
+
+/// Why [`Stop::wait`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Woken {
+    /// The thread is to stop.
+    Stop,
+    /// Something can be read from the descriptor.
+    News,
+    /// The time is over.
+    Due,
+}
+
+impl Stop {
+    fn new() -> io::Result<Self> {
+        Ok(Self { flag: AtomicBool::new(false), bell: Bell::new()? })
+    }
+
+    /// Whether the thread is to stop.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.flag.load(Ordering::Acquire)
+    }
+
+    fn set(&self) {
+        self.flag.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// Sleeps for so long, or until there is something to read, or the thread is to stop.
+    #[must_use]
+    pub fn wait(&self, time: Span, other: Option<BorrowedFd<'_>>) -> Woken {
+        // An eventfd that was rung stays readable: nobody silences this one.
+        let ring = PollFd::from_borrowed_fd(self.bell.0.as_fd(), PollFlags::IN);
+        let mut fds = [ring.clone(), other.map_or(ring, |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))];
+        let count = 1 + usize::from(other.is_some());
+        let micros = time.as_micros();
+        let timeout = Timespec { tv_sec: (micros / 1_000_000) as i64, tv_nsec: (micros % 1_000_000 * 1_000) as i64 };
+        // Interrupted is as good as over: whoever waits looks at the time.
+        let _ = poll(&mut fds[..count], Some(&timeout));
+        match &fds[..count] {
+            _ if self.is_set() => Woken::Stop,
+            [_, news] if news.revents().contains(PollFlags::IN) => Woken::News,
+            _ => Woken::Due,
+        }
+    }
+}
+
 /// A thread that turns a crank until it is told to stop; told and waited for when this is dropped.
 #[derive(Debug)]
 pub struct AudioThread {
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     handle: Option<JoinHandle<()>>,
 }
 
 impl AudioThread {
-    /// Starts a thread that does `work` with real-time priority, if granted, until the flag is set.
+    /// Starts a thread that does `work` with real-time priority, if granted, until it is told to stop.
     ///
     /// # Errors
-    /// If the system has no more threads.
-    pub fn spawn(name: &str, work: impl FnOnce(&AtomicBool) + Send + 'static) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&stop);
-        let handle = Builder::new().name(name.to_owned()).stack_size(512 * 1024).spawn(move || {
+    /// If the system has no more threads or descriptors.
+    pub fn spawn(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
+        Self::background(name, |stop| {
             schedule_fifo();
-            work(&flag);
+            work(stop);
+        })
+    }
+
+    /// The same without that priority: for what is about devices and may take its time.
+    ///
+    /// # Errors
+    /// If the system has no more threads or descriptors.
+    pub fn background(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
+        let stop = Arc::new(Stop::new()?);
+        let told = Arc::clone(&stop);
+        let builder = Builder::new().name(name.to_owned()).stack_size(512 * 1024);
+        let handle = builder.spawn(move || {
+            schedule_normally();
+            work(&told);
         })?;
         Ok(Self { stop, handle: Some(handle) })
     }
@@ -168,9 +240,8 @@ impl AudioThread {
 
 impl Drop for AudioThread {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
+        self.stop.set();
         let Some(handle) = self.handle.take() else { return };
-        handle.thread().unpark();
         if handle.join().is_err() {
             tracing::error!("an audio thread panicked");
         }
@@ -196,7 +267,7 @@ mod tests {
         let turns = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let seen = Arc::clone(&turns);
         let thread = AudioThread::spawn("test", move |stop| {
-            while !stop.load(Ordering::Acquire) {
+            while !stop.is_set() {
                 seen.fetch_add(1, Ordering::Relaxed);
                 std::thread::yield_now();
             }
@@ -205,6 +276,26 @@ mod tests {
         let after = turns.load(Ordering::Relaxed);
         assert_eq!(turns.load(Ordering::Relaxed), after);
         assert_eq!(Arc::strong_count(&turns), 1, "the thread is gone");
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_is_woken_by_news_and_by_the_end() {
+        let (news, woken) = (Bell::new().unwrap(), std::sync::mpsc::channel());
+        let heard = news.clone();
+        let thread = AudioThread::spawn("test", move |stop| {
+            loop {
+                let why = stop.wait(Span::from_millis(60_000), Some(heard.0.as_fd()));
+                woken.0.send(why).unwrap();
+                if why == Woken::Stop || !heard.silence() {
+                    return;
+                }
+            }
+        });
+        news.ring();
+        assert_eq!(woken.1.recv(), Ok(Woken::News));
+        drop(thread.unwrap());
+        assert_eq!(woken.1.recv(), Ok(Woken::Stop));
+        assert_eq!(Stop::new().unwrap().wait(Span::from_millis(1), None), Woken::Due);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::VirtualClock;
 use crate::model::source::marker;
 use soundpost_core::port::{PcmError, PcmIn, Read};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::{Instant, Span};
 use std::collections::VecDeque;
 
@@ -61,7 +62,7 @@ impl PcmIn for SimIn {
         Ok(Read { samples: samples as u32, pending: 0 })
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         Ok(())
     }
 }

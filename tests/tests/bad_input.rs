@@ -110,7 +110,7 @@ fn wrong_devices_and_streams_are_refused_by_name() {
     let run = |more: &[&str], code, named: &[&str]| {
         refused(&[&["run", "--socket", &socket], more].concat(), code, named);
     };
-    run(&["--capture", "pulse:x"], 2, &["--capture", "\"pulse\"", "alsa:NAME, file:PATH.wav, tone:"]);
+    run(&["--capture", "pulse:x"], 2, &["--capture", "\"pulse\"", "alsa:NAME, usb:PORT, file:PATH.wav, tone:"]);
     run(
         &["--capture", "alsa:nosuch", "--playback", "null"],
         1,
@@ -120,7 +120,7 @@ fn wrong_devices_and_streams_are_refused_by_name() {
     run(
         &["--capture", "null", "--playback", "tone:"],
         1,
-        &["tone:", "allowed: alsa:NAME, file:PATH.wav, null or auto"],
+        &["tone:", "allowed: alsa:NAME, usb:PORT, file:PATH.wav, null or auto"],
     );
     run(&["--rate", "22050"], 2, &["--rate", "22050", "8000, 12000, 16000, 24000 or 48000 Hz"]);
     run(&["--channels", "6"], 2, &["--channels", "6", "1 (mono) or 2 (stereo)"]);

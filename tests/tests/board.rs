@@ -14,6 +14,7 @@ use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::CaptureReport;
 use soundpost_core::pool::{Pool, Shared};
 use soundpost_core::port::{PcmError, PcmIn, Read};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::{Instant, Span};
 use soundpost_core::wire::Frame;
 use soundpost_sim::{MarkerDecoder, MarkerEncoder, PinBroken, RecorderPin, ScriptedPin, VirtualClock, marker};
@@ -83,7 +84,7 @@ impl PcmIn for Unpluggable {
         Ok(Read { samples: PERIOD, pending: (now - end) as u32 })
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use crate::config::{Channels, Content, Direction, FrameLen, Quality, Tuning};
 use crate::engine::capture::Command;
 use crate::latest::Latest;
 use crate::port::Read;
+use crate::recovery::Step;
 use heapless::spsc::Queue;
 use std::cell::Cell;
 use std::vec::Vec;
@@ -73,7 +74,7 @@ impl PcmIn for Desk<'_> {
         Ok(Read { samples: PERIOD as u32, pending: 0 })
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         Ok(())
     }
 }
@@ -100,7 +101,7 @@ impl PcmOut for Desk<'_> {
         Ok(())
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::capacity::FRAME_VALUES_MAX;
 use crate::codec::Encode;
 use crate::config::{FrameLen, Stream, Tuning};
 use crate::fmt::debug_line;
-use crate::meter::CaptureReport;
+use crate::meter::{CaptureReport, Recoveries, Work};
 use crate::signal::{self, Level};
 use crate::time::{Instant, MediaTime, Span};
 use crate::wire::{Flags, Frame, Header, Kind};
@@ -85,6 +85,8 @@ impl<E: Encode> Capture<E> {
                 level: Level { peak: 0, mean_square: 0 },
                 commands: 0,
                 is_muted: false,
+                work: Work::NONE,
+                recoveries: Recoveries::NONE,
             },
         }
     }

@@ -50,6 +50,18 @@ fn paragraph(device: &Device) -> String {
             can.formats.join(" ")
         );
     }
+    if let Some(chosen) = &device.chosen {
+        let used = chosen.channels_used.as_ref().map_or_else(String::new, |used| format!(" ({used} used)"));
+        text += &format!(
+            "      would run at {} kHz {} {} ch{used}, period {} ms, buffer {} ms: {} ms of latency\n",
+            f64::from(chosen.rate_hz) / 1000.0,
+            chosen.format,
+            chosen.channels,
+            chosen.period_ms,
+            chosen.buffer_ms,
+            chosen.latency_ms
+        );
+    }
     if let Some(error) = &device.error {
         text += &format!("      cannot be opened: {error}\n");
     }
@@ -59,7 +71,7 @@ fn paragraph(device: &Device) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pcm::devices::Abilities;
+    use crate::pcm::devices::{Abilities, Chosen};
 
     #[test]
     fn a_device_is_shown_with_what_it_can_do_in_units() {
@@ -69,14 +81,26 @@ mod tests {
             formats: vec!["S16"],
             period_ms: (1.33, 20.0),
         };
+        let chosen = Chosen {
+            format: "S16",
+            rate_hz: 44_100,
+            channels: 4,
+            channels_used: Some("3 and 4".to_owned()),
+            period_ms: 2.67,
+            buffer_ms: 8.0,
+            latency_ms: 8.73,
+        };
         let device = Device {
             uri: "alsa:hw:0".to_owned(),
             direction: "capture",
             description: "A card".to_owned(),
             abilities: Some(abilities),
+            chosen: Some(chosen),
             error: None,
         };
         let text = paragraph(&device);
         assert!(text.contains("1 to 2 ch · 44.1 48 kHz · S16 · periods 1.33 to 20 ms"), "{text}");
+        let would = "would run at 44.1 kHz S16 4 ch (3 and 4 used), period 2.67 ms, buffer 8 ms: 8.73 ms of latency";
+        assert!(text.contains(would), "{text}");
     }
 }

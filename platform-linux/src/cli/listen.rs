@@ -4,7 +4,7 @@ use super::{Outcome, SocketArg, live, runtime};
 use crate::client::{ClientError, Connection, Incoming};
 use crate::daemon::status::PlaybackStatus;
 use crate::direction::PlaybackSide;
-use crate::pcm::Uri;
+use crate::pcm::Choice;
 use crate::rt::{self, now};
 use clap::Args;
 use soundpost_core::config::Playout;
@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(super) struct Listen {
     /// Where the sound goes: alsa:NAME, file:PATH.wav, null or auto.
     #[arg(short, long, default_value = "auto", value_name = "URI")]
-    output: Uri,
+    output: Choice,
     /// Stop after this long, such as 10s [default: listen until interrupted].
     #[arg(long = "for", value_name = "TIME", value_parser = super::duration)]
     limit: Option<Duration>,
@@ -103,9 +103,10 @@ async fn receive(
     connection.send(Kind::Bye, &[])
 }
 
-fn figures(side: &mut PlaybackSide, uri: &Uri) -> PlaybackStatus {
+fn figures(side: &mut PlaybackSide, uri: &Choice) -> PlaybackStatus {
     let (report, pool) = (side.report(), side.pool());
-    PlaybackStatus::of(&uri.to_string(), &side.opened, &side.state(), &report, report.metrics, pool, now())
+    let opened = side.opened().clone();
+    PlaybackStatus::of(&uri.to_string(), &opened, &side.state(), &report, report.metrics, pool, now())
 }
 
 /// The live line.

@@ -25,7 +25,7 @@ Examples:
   soundpost talk -i file:hello.wav                say something through its speaker
   soundpost status                                how it is doing
 
-Devices are named by URI: alsa:NAME (any ALSA name), file:PATH.wav, tone:, null, auto.";
+Devices are named by URI: alsa:NAME (any ALSA name), usb:PORT, file:PATH.wav, tone:, null, auto.";
 
 /// Real-time, two-way audio link for embedded Linux: sound card → Opus → listeners, talker → sound card.
 #[derive(Debug, Parser)]

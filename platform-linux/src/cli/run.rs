@@ -4,19 +4,20 @@ use super::{Outcome, SocketArg, StreamArgs, live};
 use crate::board::Wiring;
 use crate::daemon::{self, Settings, status::Status};
 use crate::gpio::PinName;
-use crate::pcm::Uri;
+use crate::pcm::Choice;
 use clap::Args;
 use soundpost_core::config::{Content, Direction, Playout};
 
 /// Serve: capture for listeners, play what a talker sends.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Where sound comes from: alsa:NAME, file:PATH.wav[?loop], tone:, null or auto.
+    /// Where sound comes from: alsa:NAME, usb:PORT, file:PATH.wav[?loop], tone:, null or auto; several, separated by
+    /// commas, are tried in this order.
     #[arg(long, default_value = "auto", value_name = "URI")]
-    capture: Uri,
-    /// Where a talker's sound goes: alsa:NAME, file:PATH.wav, null or auto.
+    capture: Choice,
+    /// Where a talker's sound goes: alsa:NAME, usb:PORT, file:PATH.wav, null or auto, or several.
     #[arg(long, default_value = "auto", value_name = "URI")]
-    playback: Uri,
+    playback: Choice,
     /// What is captured: voice (a microphone, mono) or program (HDMI or line in, stereo).
     #[arg(long, default_value = "voice", value_name = "KIND")]
     content: Content,

@@ -3,7 +3,7 @@
 use super::{Outcome, SocketArg, StreamArgs, live, runtime};
 use crate::client::{ClientError, Connection, Incoming};
 use crate::direction::{CaptureSide, Captured, State};
-use crate::pcm::Uri;
+use crate::pcm::Choice;
 use crate::rt::{self, now};
 use crate::socket::Sent;
 use clap::Args;
@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(super) struct Talk {
     /// Where the sound comes from: alsa:NAME, file:PATH.wav[?loop], tone: or auto.
     #[arg(short, long, value_name = "URI")]
-    input: Uri,
+    input: Choice,
     /// Take the floor from whoever is talking.
     #[arg(long)]
     takeover: bool,

@@ -116,6 +116,11 @@ impl Hub {
         self.playback.borrow().state()
     }
 
+    /// Keeps the clock of the playback device in step.
+    pub(super) fn tend_pace(&self) {
+        self.playback.borrow_mut().tend_pace();
+    }
+
     /// Whether there is anything on pins.
     pub(super) fn has_pins(&self) -> bool {
         self.panel.borrow().is_some() || self.amp.borrow().is_some()
@@ -356,10 +361,11 @@ impl Hub {
             grants: self.grants,
             uptime: time.since(self.started),
             time,
-            capture: (&capture.opened.clone(), capture.state(), capture.report(), capture.pool()),
+            capture: (&capture.opened().clone(), capture.state(), capture.report(), capture.pool()),
             sent: *self.sent.borrow(),
             expected_loss: self.expected_loss.get(),
-            playback: (&playback.opened.clone(), playback.state(), playback.report(), playback.pool()),
+            playback: (&playback.opened().clone(), playback.state(), playback.report(), playback.pool()),
+            pace: playback.pace(),
             talker_drops: self.talker_drops.get(),
             told_to_mute: panel.as_ref().is_some_and(|panel| panel.told().0),
             board,

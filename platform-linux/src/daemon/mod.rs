@@ -11,11 +11,12 @@ pub mod status;
 use crate::board::{self, Amp, Parts, Wiring};
 use crate::direction::{CaptureSide, PlaybackSide, StartError, State};
 use crate::gpio::{Edges, GpioError};
-use crate::pcm::Uri;
+use crate::pcm::Choice;
 use crate::rt::{self, Ear};
 use crate::socket::{BindError, PublicSocket};
 use hub::Hub;
 use soundpost_core::config::{Channels, Playout, Quality, Stream};
+use soundpost_core::pitch::STEP;
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -25,9 +26,9 @@ use tokio::task::LocalSet;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where sound comes from.
-    pub capture: Uri,
+    pub capture: Choice,
     /// Where a talker's sound goes.
-    pub playback: Uri,
+    pub playback: Choice,
     /// How it is played.
     pub playout: Playout,
     /// The preset, for the record.
@@ -54,7 +55,7 @@ pub enum RunError {
         /// Which.
         direction: &'static str,
         /// The device that was asked for.
-        uri: Uri,
+        uri: Choice,
         /// What is wrong.
         source: StartError,
     },
@@ -84,7 +85,7 @@ pub fn run(
     // The pins before the microphone: one whose lamp or switch is missing is not opened at all.
     let (panel, gate) = Parts::open(&settings.wiring)?.split();
     let grants = rt::prepare();
-    let failed = |direction, uri: &Uri| {
+    let failed = |direction, uri: &Choice| {
         let uri = uri.clone();
         move |source| RunError::Start { direction, uri, source }
     };
@@ -107,6 +108,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     let mut terminate = signal(SignalKind::terminate())?;
     let packets = tokio::task::spawn_local(hand_on_packets(Rc::clone(&hub), hub.capture_bell().ear()?));
     let states = tokio::task::spawn_local(watch_playback(Rc::clone(&hub), hub.playback_bell().ear()?));
+    let paces = tokio::task::spawn_local(tend_pace(Rc::clone(&hub)));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
@@ -130,6 +132,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     }
     packets.abort();
     states.abort();
+    paces.abort();
     pins.inspect(tokio::task::JoinHandle::abort);
     hub.close_all();
     tracing::info!("stopped");
@@ -148,6 +151,14 @@ async fn hand_on_packets(hub: Rc<Hub>, ear: Ear) {
             hub.dismiss_listeners();
         }
         report_change("capture", &mut shown, state);
+    }
+}
+
+/// Tells the playback device how fast to run, where it can be told.
+async fn tend_pace(hub: Rc<Hub>) {
+    loop {
+        tokio::time::sleep(std::time::Duration::from_micros(STEP.as_micros())).await;
+        hub.tend_pace();
     }
 }
 
@@ -185,7 +196,9 @@ async fn watch_playback(hub: Rc<Hub>, ear: Ear) {
 fn report_change(direction: &str, shown: &mut State, state: State) {
     if *shown != state {
         match &state {
-            State::Running => tracing::info!("{direction}: the device is back"),
+            State::Running => tracing::info!("{direction}: sound moves again"),
+            State::Stopped => tracing::warn!("{direction}: the device's clock stands still; listening"),
+            State::Opened(why) => tracing::debug!("{direction}: the device is open again after: {why}"),
             State::Lost(why) => tracing::warn!("{direction}: the device is lost: {why}; trying to get it back"),
             State::Ended => tracing::info!("{direction}: the recording is over"),
         }

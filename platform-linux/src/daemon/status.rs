@@ -1,10 +1,13 @@
 //! What the daemon tells about itself: one structure, as JSON for programs and as a table for people.
 
+mod device;
 mod words;
+
+pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
 
 use super::Settings;
 use super::hub::Client;
-use crate::direction::State;
+use crate::direction::{PaceShown, State};
 use crate::pcm::Opened;
 use crate::rt::Grants;
 use serde::{Deserialize, Serialize};
@@ -50,29 +53,6 @@ pub struct BoardStatus {
     pub mute_switch: Option<String>,
     /// `on`, `off` or `failed`.
     pub amp: Option<String>,
-}
-
-/// A device and how it does.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DeviceStatus {
-    /// What was asked for.
-    pub uri: String,
-    /// What was opened, in words.
-    pub device: String,
-    /// `running`, `lost` or `ended`.
-    pub state: String,
-    /// Why it is lost.
-    pub reason: Option<String>,
-    /// Channels of the device.
-    pub channels: usize,
-    /// Samples in a period.
-    pub period_samples: u32,
-    /// Samples in its buffer.
-    pub buffer_samples: u32,
-    /// What a level meter shows, in dB below full scale; `None` for silence.
-    pub level_dbfs: Option<f64>,
-    /// Times that it ran over (capture) or dry (playback).
-    pub xruns: u64,
 }
 
 /// The six numbers of the seed's system.
@@ -197,6 +177,8 @@ pub struct PlaybackStatus {
     pub drift_ppm: i32,
     /// Sound in the device's queue.
     pub queued_ms: f64,
+    /// How the device's clock is kept in step.
+    pub pace: PaceStatus,
     /// The pool.
     pub pool: PoolStatus,
 }
@@ -236,6 +218,7 @@ pub(super) struct Sources<'a> {
     pub(super) sent: AudioMetrics,
     pub(super) expected_loss: u8,
     pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
+    pub(super) pace: PaceShown,
     pub(super) talker_drops: u64,
     /// Capture was told to mute, whether it has taken that yet or not.
     pub(super) told_to_mute: bool,
@@ -274,7 +257,7 @@ impl CaptureStatus {
         let stream = &from.settings.stream;
         let metrics = AudioMetrics { frames_dropped: report.dropped(), ..from.sent };
         Self {
-            device: DeviceStatus::of(&from.settings.capture.to_string(), opened, state, report.level, report.xruns),
+            device: DeviceStatus::capture(&from.settings.capture.to_string(), opened, state, report),
             quality: from.settings.quality.to_string(),
             channels: stream.channels.count(),
             bitrate_bps: stream.tuning.bitrate.bps(),
@@ -299,7 +282,8 @@ impl PlaybackStatus {
         let (opened, state, report, pool) = &from.playback;
         let mut metrics = report.metrics;
         metrics.record_dropped(from.talker_drops);
-        Self::of(&from.settings.playback.to_string(), opened, state, report, metrics, *pool, from.time)
+        let uri = from.settings.playback.to_string();
+        Self { pace: from.pace.into(), ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
     }
 
     /// The status of a playback, in the daemon or in a listener.
@@ -314,7 +298,7 @@ impl PlaybackStatus {
     ) -> Self {
         let samples_ms = |samples: u64| samples as f64 / 48.0;
         Self {
-            device: DeviceStatus::of(uri, opened, state, report.level, report.xruns),
+            device: DeviceStatus::playback(uri, opened, state, report),
             playing: report.playing,
             metrics: MetricsStatus::of(&metrics, time),
             late: report.late,
@@ -340,28 +324,8 @@ impl PlaybackStatus {
             pull_allowance_ms: ms(report.pull_allowance),
             drift_ppm: report.drift_ppm,
             queued_ms: samples_ms(u64::from(report.queued)),
+            pace: PaceStatus::default(),
             pool: PoolStatus::of(pool),
-        }
-    }
-}
-
-impl DeviceStatus {
-    fn of(uri: &str, opened: &Opened, state: &State, level: Level, xruns: u64) -> Self {
-        let (state, reason) = match state {
-            State::Running => ("running", None),
-            State::Lost(why) => ("lost", Some(why.to_string())),
-            State::Ended => ("ended", None),
-        };
-        Self {
-            uri: uri.to_owned(),
-            device: opened.to_string(),
-            state: state.to_owned(),
-            reason,
-            channels: opened.channels.count(),
-            period_samples: opened.period_samples,
-            buffer_samples: opened.buffer_samples,
-            level_dbfs: dbfs(level),
-            xruns,
         }
     }
 }

@@ -3,12 +3,15 @@
 //! Small periods in a large buffer: a period is read as soon as it is there, and a late wake-up loses
 //! nothing. Waiting has a deadline, so a clock that stands still is reported and not waited for.
 
-use super::alsa_open::{self, Agreed, Layout};
+use super::alsa_open::{self, Agreed};
+use super::alsa_wait::Waiter;
+use super::convert::Converter;
+use super::layout::Layout;
 use super::{OpenError, Opened, Options};
 use alsa::pcm::{Frames, PCM};
-use soundpost_core::capacity::PERIOD_VALUES_MAX;
+use soundpost_core::capacity::PERIOD_SAMPLES_MAX;
 use soundpost_core::port::{PcmError, PcmIn, Read};
-use soundpost_core::time::SAMPLE_RATE_HZ;
+use soundpost_core::recovery::Step;
 use std::time::{Duration, Instant};
 
 /// See the module.
@@ -16,21 +19,30 @@ use std::time::{Duration, Instant};
 pub struct AlsaIn {
     pcm: PCM,
     layout: Layout,
-    channels: usize,
+    rate_hz: u32,
+    /// Samples that core is given at once, at 48 kHz.
     period: usize,
-    deadline_ms: u32,
+    waiter: Waiter,
+    /// Sound as the device has it, and how many samples of it wait to be converted.
     raw: Vec<u8>,
+    gathered: usize,
+    /// Where the device has another rate than core, with room for what it takes.
+    converter: Option<Box<(Converter, Vec<i16>)>>,
 }
 
 impl AlsaIn {
     pub(super) fn open(name: &str, options: Options) -> Result<(Self, Opened), OpenError> {
-        let Agreed { pcm, layout, device_buffer, opened } = alsa_open::open(name, alsa::Direction::Capture, options)?;
+        let Agreed { pcm, layout, rate_hz, buffer, converter, opened, .. } =
+            alsa_open::open(name, alsa::Direction::Capture, options)?;
+        let most = converter.as_ref().map_or(PERIOD_SAMPLES_MAX, Converter::takes_at_most);
         let this = Self {
             layout,
-            channels: opened.channels.count(),
+            rate_hz,
             period: opened.period_samples as usize,
-            deadline_ms: u32::try_from(options.deadline.as_millis()).unwrap_or(u32::MAX),
-            raw: vec![0; PERIOD_VALUES_MAX * layout.bytes()],
+            waiter: Waiter::new(&pcm, options.deadline),
+            raw: vec![0; most * layout.bytes()],
+            gathered: 0,
+            converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
             pcm,
         };
         let began = Instant::now();
@@ -38,8 +50,8 @@ impl AlsaIn {
         let ready = started
             .map_err(|error| alsa_open::refusal(name, format!("cannot start it: {}", alsa_open::words(error))))?;
         // Full sooner than time can have filled it.
-        let filled = Duration::from_secs(u64::from(device_buffer)) / SAMPLE_RATE_HZ;
-        if ready >= Frames::from(device_buffer as i32) && began.elapsed() < filled / 2 {
+        let filled = Duration::from_secs(buffer as u64) / rate_hz;
+        if ready >= buffer as Frames && began.elapsed() < filled / 2 {
             return Err(alsa_open::no_clock(name));
         }
         Ok((this, opened))
@@ -48,14 +60,60 @@ impl AlsaIn {
     /// Wakes for each period; starts only when told to.
     fn configure(&self) -> alsa::Result<()> {
         let params = self.pcm.sw_params_current()?;
-        params.set_avail_min(self.period as Frames)?;
+        params.set_avail_min(self.block(self.period) as Frames)?;
         self.pcm.sw_params(&params)
+    }
+
+    /// Samples of the device that make `period` samples for core.
+    fn block(&self, period: usize) -> usize {
+        self.converter.as_ref().map_or(period, |parts| parts.0.takes())
+    }
+
+    /// Waits until the device has `samples`, and reads at most so many behind those that were gathered; `None` if it
+    /// was woken for nothing.
+    fn gather(&mut self, samples: usize) -> Result<Option<usize>, PcmError> {
+        let ready = self.pcm.avail_update().map_err(alsa_open::running)? >= samples as Frames;
+        if !ready && !self.waiter.wait(&self.pcm).map_err(alsa_open::running)? {
+            return Err(PcmError::Stopped);
+        }
+        let (from, to) = (self.gathered, (self.gathered + samples) * self.layout.bytes());
+        match self.pcm.io_bytes().readi(&mut self.raw[from * self.layout.bytes()..to]) {
+            Ok(read) => Ok(Some(read)),
+            Err(error) if error.errno() == libc::EAGAIN => {
+                alsa_open::nap(samples, self.rate_hz);
+                Ok(None)
+            }
+            Err(error) => Err(alsa_open::running(error)),
+        }
+    }
+
+    /// What was gathered, for core; how many samples that is at 48 kHz.
+    fn deliver(&mut self, into: &mut [i16]) -> usize {
+        let bytes = self.gathered * self.layout.bytes();
+        let Some((converter, room)) = self.converter.as_deref_mut() else {
+            self.layout.decode(&self.raw[..bytes], into);
+            return std::mem::take(&mut self.gathered);
+        };
+        if self.gathered < converter.takes() {
+            return 0;
+        }
+        self.layout.decode(&self.raw[..bytes], room);
+        self.gathered = 0;
+        converter.run(room, into)
+    }
+
+    /// Samples that were captured and not delivered: in the device, in here, and in the converter.
+    fn pending(&self) -> u32 {
+        // Asks the device itself: what came since the wake-up counts, too.
+        let waiting = self.pcm.avail().unwrap_or(0).max(0) as usize + self.gathered;
+        let delay = self.converter.as_ref().map_or(0, |parts| parts.0.delay());
+        alsa_open::core_samples(u32::try_from(waiting).unwrap_or(0), self.rate_hz) + delay
     }
 }
 
 impl PcmIn for AlsaIn {
     fn channels(&self) -> usize {
-        self.channels
+        self.layout.channels()
     }
 
     fn period(&self) -> usize {
@@ -63,34 +121,24 @@ impl PcmIn for AlsaIn {
     }
 
     fn read(&mut self, into: &mut [i16]) -> Result<Read, PcmError> {
-        // Whoever has no sound at the deadline stands still. A wake-up without sound is waited through.
+        // Whoever has no sound at the deadline stands still. A wake-up without sound is waited through, and one with
+        // less than a block gives what it has.
         for _ in 0..2 {
-            let ready = self.pcm.avail_update().map_err(alsa_open::running)? >= self.period as Frames;
-            if !ready && !self.pcm.wait(Some(self.deadline_ms)).map_err(alsa_open::running)? {
-                return Err(PcmError::Stopped);
-            }
-            let bytes = self.raw.len().min(into.len() * self.layout.bytes());
-            let raw = &mut self.raw[..bytes];
-            match self.pcm.io_bytes().readi(raw) {
-                Ok(samples) => {
-                    let values = samples * self.channels;
-                    self.layout.decode(&raw[..values * self.layout.bytes()], &mut into[..values]);
-                    // Asks the device itself: what came since the wake-up counts, too.
-                    let pending = self.pcm.avail().unwrap_or(0).max(0);
-                    return Ok(Read { samples: samples as u32, pending: u32::try_from(pending).unwrap_or(0) });
-                }
-                Err(error) if error.errno() == libc::EAGAIN => alsa_open::nap(self.period),
-                Err(error) => return Err(alsa_open::running(error)),
+            let block = self.block(self.period.min(into.len() / self.layout.channels()));
+            let Some(read) = self.gather(block.saturating_sub(self.gathered))? else { continue };
+            self.gathered += read;
+            let samples = self.deliver(into);
+            if samples > 0 {
+                return Ok(Read { samples: samples as u32, pending: self.pending() });
             }
         }
-        Ok(Read { samples: 0, pending: 0 })
+        Ok(Read { samples: 0, pending: self.pending() })
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
-        // A device that cannot resume is prepared like one that ran over.
-        if why == PcmError::Suspended && self.pcm.resume().is_ok() {
-            return Ok(());
-        }
-        self.pcm.prepare().and_then(|()| self.pcm.start()).map_err(alsa_open::running)
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
+        // What waits here was captured before the gap; half a block of it would shift the rest.
+        self.gathered = 0;
+        alsa_open::recover(&self.pcm, step).map_err(alsa_open::running)?;
+        if step == Step::Resume { Ok(()) } else { self.pcm.start().map_err(alsa_open::running) }
     }
 }

@@ -4,38 +4,50 @@
 //! on every path. It begins, and after it ran dry it begins again, with silence in all of them but one, so
 //! that the delay is at once what it will be.
 
-use super::alsa_open::{self, Agreed, Layout};
-use super::{OpenError, Opened, Options};
+use super::alsa_open::{self, Agreed};
+use super::alsa_wait::Waiter;
+use super::convert::Converter;
+use super::layout::Layout;
+use super::{OpenError, Opened, Options, Pace};
 use alsa::pcm::{Frames, PCM, State};
-use soundpost_core::capacity::PERIOD_VALUES_MAX;
+use soundpost_core::capacity::PERIOD_SAMPLES_MAX;
 use soundpost_core::port::{PcmError, PcmOut};
+use soundpost_core::recovery::Step;
 
 /// See the module.
 #[derive(Debug)]
 pub struct AlsaOut {
     pcm: PCM,
     layout: Layout,
-    channels: usize,
+    rate_hz: u32,
+    /// Samples that core gives at once, at 48 kHz.
     period: usize,
+    /// What becomes of them at most, in the device's samples.
+    block: usize,
     /// Samples of the buffer that are kept full: whole periods.
     used: usize,
     buffer: usize,
-    deadline_ms: u32,
+    waiter: Waiter,
     raw: Vec<u8>,
+    /// Where the device has another rate than core, with room for what it gives.
+    converter: Option<Box<(Converter, Vec<i16>)>>,
 }
 
 impl AlsaOut {
     pub(super) fn open(name: &str, options: Options) -> Result<(Self, Opened), OpenError> {
-        let Agreed { pcm, layout, device_buffer, opened } = alsa_open::open(name, alsa::Direction::Playback, options)?;
-        let period = opened.period_samples as usize;
+        let Agreed { pcm, layout, rate_hz, period: block, buffer, used, converter, mut opened } =
+            alsa_open::open(name, alsa::Direction::Playback, options)?;
+        let most = converter.as_ref().map_or(PERIOD_SAMPLES_MAX, Converter::gives_at_most).max(block);
         let mut this = Self {
             layout,
-            channels: opened.channels.count(),
-            period,
-            used: opened.buffer_samples as usize / period * period,
-            buffer: device_buffer as usize,
-            deadline_ms: u32::try_from(options.deadline.as_millis()).unwrap_or(u32::MAX),
-            raw: vec![0; PERIOD_VALUES_MAX * layout.bytes()],
+            rate_hz,
+            period: opened.period_samples as usize,
+            block,
+            used,
+            buffer,
+            waiter: Waiter::new(&pcm, options.deadline),
+            raw: vec![0; most * layout.bytes()],
+            converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
             pcm,
         };
         let bad =
@@ -46,41 +58,41 @@ impl AlsaOut {
         if this.pcm.avail_update().map_err(bad)? >= this.buffer as Frames {
             return Err(alsa_open::no_clock(name));
         }
+        opened.pace = Pace::probe(&this.pcm, name);
         Ok((this, opened))
     }
 
-    /// Starts when the used part is full, counted in whole periods, or it would never start; wakes when a
-    /// period of that part is free.
+    /// Starts with the first sound behind the silence; wakes when a period of the used part is free.
     fn configure(&self) -> alsa::Result<()> {
         let params = self.pcm.sw_params_current()?;
         params.set_avail_min(self.room() as Frames)?;
-        params.set_start_threshold(self.used as Frames)?;
+        params.set_start_threshold((self.used - self.block + 1) as Frames)?;
         self.pcm.sw_params(&params)
     }
 
     /// What must be free in the buffer before a period is written.
     const fn room(&self) -> usize {
-        self.buffer - self.used + self.period
+        self.buffer - self.used + self.block
     }
 
     /// Fills the used part but for one period, so that it starts with the next one and the queue is at once as
     /// long as it will be.
     fn fill_with_silence(&mut self) -> Result<(), PcmError> {
         self.raw.fill(0);
-        for _ in 1..self.used / self.period {
-            self.write_raw(self.period)?;
+        for _ in 1..self.used / self.block {
+            self.write_raw(self.block)?;
         }
         Ok(())
     }
 
     /// Hands over what is encoded in the front of `raw`.
-    fn write_raw(&self, samples: usize) -> Result<(), PcmError> {
-        let mut rest = &self.raw[..samples * self.channels * self.layout.bytes()];
+    fn write_raw(&mut self, samples: usize) -> Result<(), PcmError> {
+        let mut rest = &self.raw[..samples * self.layout.bytes()];
         for _ in 0..4 {
             match self.pcm.io_bytes().writei(rest) {
-                Ok(done) => rest = &rest[done * self.channels * self.layout.bytes()..],
+                Ok(done) => rest = &rest[done * self.layout.bytes()..],
                 Err(error) if error.errno() == libc::EAGAIN => {
-                    if !self.pcm.wait(Some(self.deadline_ms)).map_err(alsa_open::running)? {
+                    if !self.waiter.wait(&self.pcm).map_err(alsa_open::running)? {
                         return Err(PcmError::Stopped);
                     }
                 }
@@ -96,7 +108,7 @@ impl AlsaOut {
 
 impl PcmOut for AlsaOut {
     fn channels(&self) -> usize {
-        self.channels
+        self.layout.channels()
     }
 
     fn period(&self) -> usize {
@@ -111,13 +123,13 @@ impl PcmOut for AlsaOut {
                 return Ok(());
             }
             if early > 0 {
-                alsa_open::nap(self.period);
+                alsa_open::nap(self.block, self.rate_hz);
             }
             if self.pcm.state_raw() == State::Prepared as libc::c_int {
                 // Full, but not started: its start threshold is above what it holds.
                 self.pcm.start().map_err(alsa_open::running)?;
             }
-            if !self.pcm.wait(Some(self.deadline_ms)).map_err(alsa_open::running)? {
+            if !self.waiter.wait(&self.pcm).map_err(alsa_open::running)? {
                 return Err(PcmError::Stopped);
             }
         }
@@ -125,19 +137,23 @@ impl PcmOut for AlsaOut {
     }
 
     fn queued(&mut self) -> u32 {
-        u32::try_from(self.pcm.delay().unwrap_or(0)).unwrap_or(0)
+        let queued = u32::try_from(self.pcm.delay().unwrap_or(0)).unwrap_or(0);
+        let delay = self.converter.as_ref().map_or(0, |parts| parts.0.delay());
+        alsa_open::core_samples(queued, self.rate_hz) + delay
     }
 
     fn write(&mut self, from: &[i16]) -> Result<(), PcmError> {
-        self.layout.encode(from, &mut self.raw);
-        self.write_raw(from.len() / self.channels)
+        let Some((converter, room)) = self.converter.as_deref_mut() else {
+            self.layout.encode(from, &mut self.raw);
+            return self.write_raw(from.len() / self.layout.channels());
+        };
+        let samples = converter.run(from, room);
+        self.layout.encode(&room[..samples * self.layout.channels()], &mut self.raw);
+        self.write_raw(samples)
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
-        if why == PcmError::Suspended && self.pcm.resume().is_ok() {
-            return Ok(());
-        }
-        self.pcm.prepare().map_err(alsa_open::running)?;
-        self.fill_with_silence()
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
+        alsa_open::recover(&self.pcm, step).map_err(alsa_open::running)?;
+        if step == Step::Resume { Ok(()) } else { self.fill_with_silence() }
     }
 }

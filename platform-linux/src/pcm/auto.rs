@@ -40,9 +40,11 @@ fn first<T>(
         return Err(no_card(direction, &std::fs::read_to_string("/proc/asound/cards").unwrap_or_default()));
     }
     let mut reasons = Vec::new();
-    let names = cards.iter().map(|card| (card.name.as_str(), "it is the first sound card that opens"));
-    for (name, why) in names.chain([("default", "all sound cards are taken")]) {
-        match open(name) {
+    // The hardware itself, for we convert better than ALSA; what even so does not fit, ALSA converts.
+    let first = "it is the first sound card that opens";
+    let names = cards.iter().flat_map(|card| [(card.hardware(), first), (card.name.clone(), first)]);
+    for (name, why) in names.chain([("default".to_owned(), "all sound cards are taken")]) {
+        match open(&name) {
             Ok((pcm, opened)) => return Ok((pcm, because(opened, why))),
             Err(error) => reasons.push(error.to_string()),
         }

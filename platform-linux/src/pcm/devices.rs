@@ -1,22 +1,16 @@
 //! Which devices there are, and what each can do.
 
-use super::alsa_open::words;
+use super::alsa_open::{RATES_HZ, words};
+use super::layout::STORES;
+use super::{Opened, Options};
 use alsa::card;
 use alsa::ctl::{Ctl, DeviceIter};
 use alsa::device_name::HintIter;
-use alsa::pcm::{Format, HwParams, PCM};
+use alsa::pcm::{HwParams, PCM};
 use alsa::{Direction, Output};
 use serde::Serialize;
+use soundpost_core::config::{self, Channels};
 
-/// Rates that are worth asking for.
-const RATES: [u32; 9] = [8_000, 12_000, 16_000, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000];
-const FORMATS: [(Format, &str); 5] = [
-    (Format::s16(), "S16"),
-    (Format::s24(), "S24"),
-    (Format::s24_3(), "S24_3"),
-    (Format::s32(), "S32"),
-    (Format::float(), "FLOAT"),
-];
 /// Opening one of these may start a server: they are listed and left alone.
 const SERVERS: [&str; 3] = ["jack", "pulse", "oss"];
 
@@ -42,6 +36,8 @@ pub struct Device {
     pub description: String,
     /// What it can do, if it could be opened.
     pub abilities: Option<Abilities>,
+    /// What soundpost would ask of it.
+    pub chosen: Option<Chosen>,
     /// Why it could not.
     pub error: Option<String>,
 }
@@ -68,6 +64,47 @@ pub(super) struct CardDevice {
     description: String,
 }
 
+/// What soundpost would ask of a device.
+#[derive(Clone, Debug, Serialize)]
+pub struct Chosen {
+    /// How a value is stored.
+    pub format: &'static str,
+    /// The device's rate; where that is not 48 kHz, it is converted.
+    pub rate_hz: u32,
+    /// The device's channels.
+    pub channels: u32,
+    /// Which of them are used, if not simply the first ones.
+    pub channels_used: Option<String>,
+    /// A period of the device.
+    pub period_ms: f64,
+    /// What of its buffer is used: for playback, what is kept full.
+    pub buffer_ms: f64,
+    /// The most that a sample waits in device and conversion.
+    pub latency_ms: f64,
+}
+
+impl Chosen {
+    fn of(opened: &Opened, direction: config::Direction) -> Self {
+        let ms = |samples: u32| (f64::from(samples) / 0.48).round() / 100.0;
+        Self {
+            format: opened.format,
+            rate_hz: opened.rate_hz,
+            channels: opened.device_channels,
+            channels_used: opened.picked.clone(),
+            period_ms: ms(opened.device_period),
+            buffer_ms: ms(opened.buffer_samples),
+            latency_ms: ms(opened.latency_samples(direction)),
+        }
+    }
+}
+
+impl CardDevice {
+    /// The ALSA name of the hardware itself.
+    pub(super) fn hardware(&self) -> String {
+        self.name.replacen("plughw", "hw", 1)
+    }
+}
+
 /// The devices of real cards, in the order of the cards. By the card's id, which survives a reboot.
 pub(super) fn cards(direction: Direction) -> Vec<CardDevice> {
     let mut found = Vec::new();
@@ -75,13 +112,19 @@ pub(super) fn cards(direction: Direction) -> Vec<CardDevice> {
         let Ok(ctl) = Ctl::from_card(&card, false) else { continue };
         let Ok(info) = ctl.card_info() else { continue };
         let Ok(id) = info.get_id() else { continue };
+        let port = u32::try_from(card.get_index()).ok().and_then(super::usb::port);
         for device in DeviceIter::new(&ctl) {
             let Ok(number) = u32::try_from(device) else { continue };
             let Ok(pcm) = ctl.pcm_info(number, 0, direction) else { continue };
             found.push(CardDevice {
                 name: format!("plughw:CARD={id},DEV={number}"),
                 real: info.get_driver().is_ok_and(|driver| !VIRTUAL.contains(&driver)),
-                description: format!("{}, {}", info.get_name().unwrap_or(id), pcm.get_name().unwrap_or("PCM")),
+                description: format!(
+                    "{}, {}{}",
+                    info.get_name().unwrap_or(id),
+                    pcm.get_name().unwrap_or("PCM"),
+                    port.as_ref().map_or_else(String::new, |port| format!(" (usb:{port})"))
+                ),
             });
         }
     }
@@ -119,13 +162,9 @@ pub fn list() -> Vec<Device> {
     let mut devices = Vec::new();
     for direction in [Direction::Capture, Direction::Playback] {
         for card in cards(direction) {
-            devices.push(describe(&card.name, card.description, direction));
-            // The bare hardware, too: without conversion, what it really can.
-            devices.push(describe(
-                &card.name.replacen("plughw", "hw", 1),
-                "the same without conversion".to_owned(),
-                direction,
-            ));
+            let hardware = card.hardware();
+            devices.push(describe(&hardware, card.description, direction));
+            devices.push(describe(&card.name, "the same, converted by ALSA".to_owned(), direction));
         }
         for (name, description, only) in hints() {
             let of_card = name.contains("CARD=");
@@ -138,19 +177,24 @@ pub fn list() -> Vec<Device> {
 }
 
 fn describe(name: &str, description: String, direction: Direction) -> Device {
-    let (abilities, error) = if SERVERS.contains(&name) {
-        (None, Some("not opened: that might start a sound server".to_owned()))
-    } else {
-        match probe(name, direction) {
-            Ok(abilities) => (Some(abilities), None),
-            Err(error) => (None, Some(words(error))),
-        }
+    let (wanted, word) = match direction {
+        // As for a microphone, and for a talker.
+        Direction::Capture => ((config::Direction::Capture, Channels::Mono), "capture"),
+        Direction::Playback => ((config::Direction::Playback, Channels::Stereo), "playback"),
     };
-    let direction = match direction {
-        Direction::Capture => "capture",
-        Direction::Playback => "playback",
+    let told = match SERVERS.contains(&name) {
+        true => Err("not opened: that might start a sound server".to_owned()),
+        false => probe(name, direction).map_err(words),
     };
-    Device { uri: format!("alsa:{name}"), direction, description, abilities, error }
+    let (abilities, mut error) = match told {
+        Ok(abilities) => (Some(abilities), None),
+        Err(error) => (None, Some(error)),
+    };
+    let chosen = abilities.as_ref().and_then(|_| {
+        let agreed = super::alsa_open::open(name, direction, Options::of(wanted.0, wanted.1));
+        agreed.map(|agreed| Chosen::of(&agreed.opened, wanted.0)).map_err(|why| error = Some(why.to_string())).ok()
+    });
+    Device { uri: format!("alsa:{name}"), direction: word, description, abilities, chosen, error }
 }
 
 fn probe(name: &str, direction: Direction) -> alsa::Result<Abilities> {
@@ -159,10 +203,12 @@ fn probe(name: &str, direction: Direction) -> alsa::Result<Abilities> {
     let pcm = PCM::new(name, direction, true)?;
     let params = HwParams::any(&pcm)?;
     let period_ms = |us: u32| f64::from(us / 10) / 100.0;
+    let mut rates_hz: Vec<_> = RATES_HZ.into_iter().filter(|rate| params.test_rate(*rate).is_ok()).collect();
+    rates_hz.sort_unstable();
     Ok(Abilities {
         channels: (params.get_channels_min()?, params.get_channels_max()?),
-        rates_hz: RATES.into_iter().filter(|rate| params.test_rate(*rate).is_ok()).collect(),
-        formats: FORMATS.iter().filter(|(format, _)| params.test_format(*format).is_ok()).map(|(_, n)| *n).collect(),
+        rates_hz,
+        formats: STORES.iter().filter(|(_, format, _)| params.test_format(*format).is_ok()).map(|(.., n)| *n).collect(),
         period_ms: (period_ms(params.get_period_time_min()?), period_ms(params.get_period_time_max()?)),
     })
 }

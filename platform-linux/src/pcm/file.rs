@@ -9,6 +9,7 @@ use super::{OpenError, Opened, Options};
 use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use soundpost_core::config::Channels;
 use soundpost_core::port::{PcmError, PcmIn, PcmOut, Read};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::SAMPLE_RATE_HZ;
 use std::fs::File;
 use std::io::BufWriter;
@@ -138,7 +139,7 @@ impl PcmIn for WavIn {
         Ok(Read { samples: samples as u32, pending: u32::try_from(pending).unwrap_or(u32::MAX) })
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         self.pacer.restart();
         Ok(())
     }
@@ -218,7 +219,7 @@ impl PcmOut for WavOut {
         self.queue.write()
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         self.queue.restart();
         Ok(())
     }
@@ -238,7 +239,7 @@ mod tests {
     use std::time::Duration;
 
     fn options(channels: Channels) -> Options {
-        Options { channels, period_samples: 128, buffer_periods: 32, deadline: Duration::from_secs(1) }
+        Options { channels, exact: false, period_samples: 128, buffer_periods: 32, deadline: Duration::from_secs(1) }
     }
 
     /// A WAV file with the given header fields and `data` behind it.

@@ -8,18 +8,28 @@
 mod alsa_in;
 mod alsa_open;
 mod alsa_out;
+mod alsa_wait;
 mod auto;
+mod choice;
+mod convert;
 pub mod devices;
 mod file;
+mod layout;
 mod pace;
+mod pitch;
 mod tone;
 mod uri;
+mod usb;
 
+pub use choice::Choice;
 pub use file::parse_wav;
+pub use pitch::{Pace, PaceControl};
 pub use uri::{Uri, UriError};
 
-use soundpost_core::config::Channels;
+use soundpost_core::config::{Channels, Direction, TIMING};
 use soundpost_core::port::{PcmError, PcmIn, PcmOut, Read};
+use soundpost_core::recovery::Step;
+use soundpost_core::time::SAMPLE_RATE_HZ;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +39,8 @@ use std::time::Duration;
 pub struct Options {
     /// Channels, if the device can.
     pub channels: Channels,
+    /// Core gets just these channels, whatever the device has.
+    pub exact: bool,
     /// Samples in a period, as near as the device can.
     pub period_samples: u32,
     /// Periods in the device's buffer.
@@ -38,45 +50,97 @@ pub struct Options {
 }
 
 impl Options {
+    /// What every device is asked for.
+    #[must_use]
+    pub fn of(direction: Direction, channels: Channels) -> Self {
+        let buffer_periods = match direction {
+            Direction::Capture => TIMING.capture_periods,
+            Direction::Playback => TIMING.playback_periods,
+        };
+        let deadline = Duration::from_micros(TIMING.device_deadline.as_micros());
+        Self { channels, exact: false, period_samples: TIMING.period_samples, buffer_periods, deadline }
+    }
+
     /// What is opened of a device without hardware: it takes the periods that it is asked for.
     fn opened(self, description: String, channels: Channels, format: &'static str) -> Opened {
         Opened {
             description,
+            rank: 0,
             channels,
             format,
+            rate_hz: SAMPLE_RATE_HZ,
+            device_channels: channels.count() as u32,
+            picked: None,
+            device_period: self.period_samples,
             period_samples: self.period_samples,
             buffer_samples: self.period_samples * self.buffer_periods,
+            conversion_samples: 0,
+            pace: None,
         }
     }
 }
 
-/// What was opened.
+/// What was opened. Samples are at 48 kHz, whatever the device's own rate.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// What it is, in words; for `auto` also why.
+    /// What it is, in words, and why it was chosen if there was a choice.
     pub description: String,
-    /// Channels.
+    /// Its place among the candidates; 0 is the best.
+    pub rank: usize,
+    /// Channels that core gets or gives.
     pub channels: Channels,
     /// How the device stores a value.
     pub format: &'static str,
-    /// Samples in a period.
+    /// The device's rate.
+    pub rate_hz: u32,
+    /// The device's channels.
+    pub device_channels: u32,
+    /// Which of them are used, counted from 1, if not simply the first ones.
+    pub picked: Option<String>,
+    /// Samples in a period of the device, which may be moved in parts.
+    pub device_period: u32,
+    /// Samples that are moved at once.
     pub period_samples: u32,
     /// Samples of its buffer that are used: for playback, the ones that are kept full.
     pub buffer_samples: u32,
+    /// Samples that converting the rate holds back.
+    pub conversion_samples: u32,
+    /// How its clock can be told how fast to run.
+    pub pace: Option<Pace>,
+}
+
+/// The ALSA name of a device of the card in a USB port.
+fn in_port(port: &str, device: u32) -> Result<String, OpenError> {
+    let missing = |what| OpenError::Usb { port: port.to_owned(), what };
+    usb::card(port).map(|card| format!("hw:{card},{device}")).map_err(missing)
+}
+
+impl Opened {
+    fn named(self, uri: &Uri) -> Self {
+        Self { description: format!("{uri}: {}", self.description), ..self }
+    }
+
+    /// The most that a sample waits on its way through the device: for capture until its period is full, for playback
+    /// until what is before it has been played.
+    #[must_use]
+    pub fn latency_samples(&self, direction: Direction) -> u32 {
+        let device = match direction {
+            Direction::Capture => self.device_period,
+            Direction::Playback => self.buffer_samples,
+        };
+        device + self.conversion_samples
+    }
 }
 
 impl fmt::Display for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = |samples: u32| f64::from(samples) / 48.0;
-        write!(
-            f,
-            "{} · 48 kHz {} {} ch · period {:.1} ms, buffer {:.1} ms",
-            self.description,
-            self.format,
-            self.channels.count(),
-            ms(self.period_samples),
-            ms(self.buffer_samples)
-        )
+        let rate = f64::from(self.rate_hz) / 1000.0;
+        write!(f, "{} · {rate} kHz {} {} ch", self.description, self.format, self.device_channels)?;
+        if let Some(picked) = &self.picked {
+            write!(f, " ({picked} used)")?;
+        }
+        write!(f, " · period {:.1} ms, buffer {:.1} ms", ms(self.device_period), ms(self.buffer_samples))
     }
 }
 
@@ -93,6 +157,14 @@ pub enum OpenError {
         /// What to do about it.
         hint: String,
     },
+    /// There is no such USB port, or no sound card in it.
+    #[error("usb:{port}: {what}")]
+    Usb {
+        /// The port.
+        port: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The recording is no good.
     #[error("file:{path}: {what}", path = path.display())]
     File {
@@ -101,6 +173,9 @@ pub enum OpenError {
         /// What is wrong, and what is allowed.
         what: String,
     },
+    /// None of several devices.
+    #[error("none of the devices can be opened: {}", .0.join("; "))]
+    None(Vec<String>),
     /// The URI does not name a device for that direction.
     #[error("{uri} cannot be used for {direction}; allowed: {allowed}")]
     Direction {
@@ -122,6 +197,15 @@ pub enum Source {
     File(file::WavIn),
     /// A synthetic source, or silence.
     Tone(tone::Tone),
+    /// Nothing any more.
+    Closed,
+}
+
+impl Source {
+    /// Lets go of the device: many can be opened only once.
+    pub fn close(&mut self) {
+        *self = Self::Closed;
+    }
 }
 
 /// A device that sound goes to.
@@ -133,7 +217,19 @@ pub enum Sink {
     File(file::WavOut),
     /// Nowhere, in real time.
     Null(pace::NullOut),
+    /// Nothing any more.
+    Closed,
 }
+
+impl Sink {
+    /// Lets go of the device: many can be opened only once.
+    pub fn close(&mut self) {
+        *self = Self::Closed;
+    }
+}
+
+/// What a closed device answers.
+const CLOSED: PcmError = PcmError::Gone(libc::ENODEV);
 
 /// Opens a device to capture from.
 ///
@@ -142,6 +238,10 @@ pub enum Sink {
 pub fn open_capture(uri: &Uri, options: Options) -> Result<(Source, Opened), OpenError> {
     match uri {
         Uri::Alsa(name) => alsa_in::AlsaIn::open(name, options).map(|(pcm, opened)| (Source::Alsa(pcm), opened)),
+        Uri::Usb { port, device } => {
+            let (pcm, opened) = alsa_in::AlsaIn::open(&in_port(port, *device)?, options)?;
+            Ok((Source::Alsa(pcm), opened.named(uri)))
+        }
         Uri::File { path, repeat } => {
             file::WavIn::open(path, *repeat, options).map(|(pcm, opened)| (Source::File(pcm), opened))
         }
@@ -164,13 +264,17 @@ pub fn open_capture(uri: &Uri, options: Options) -> Result<(Source, Opened), Ope
 pub fn open_playback(uri: &Uri, options: Options) -> Result<(Sink, Opened), OpenError> {
     match uri {
         Uri::Alsa(name) => alsa_out::AlsaOut::open(name, options).map(|(pcm, opened)| (Sink::Alsa(pcm), opened)),
+        Uri::Usb { port, device } => {
+            let (pcm, opened) = alsa_out::AlsaOut::open(&in_port(port, *device)?, options)?;
+            Ok((Sink::Alsa(pcm), opened.named(uri)))
+        }
         Uri::File { path, repeat: false } => {
             file::WavOut::create(path, options).map(|(pcm, opened)| (Sink::File(pcm), opened))
         }
         Uri::File { repeat: true, .. } | Uri::Tone(_) => Err(OpenError::Direction {
             uri: uri.clone(),
             direction: "playback",
-            allowed: "alsa:NAME, file:PATH.wav, null or auto",
+            allowed: "alsa:NAME, usb:PORT, file:PATH.wav, null or auto",
         }),
         Uri::Null => {
             let (null, opened) = pace::NullOut::open(options);
@@ -186,6 +290,7 @@ impl PcmIn for Source {
             Self::Alsa(pcm) => pcm.channels(),
             Self::File(pcm) => pcm.channels(),
             Self::Tone(pcm) => pcm.channels(),
+            Self::Closed => 1,
         }
     }
 
@@ -194,6 +299,7 @@ impl PcmIn for Source {
             Self::Alsa(pcm) => pcm.period(),
             Self::File(pcm) => pcm.period(),
             Self::Tone(pcm) => pcm.period(),
+            Self::Closed => 1,
         }
     }
 
@@ -202,14 +308,16 @@ impl PcmIn for Source {
             Self::Alsa(pcm) => pcm.read(into),
             Self::File(pcm) => pcm.read(into),
             Self::Tone(pcm) => pcm.read(into),
+            Self::Closed => Err(CLOSED),
         }
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
         match self {
-            Self::Alsa(pcm) => pcm.recover(why),
-            Self::File(pcm) => pcm.recover(why),
-            Self::Tone(pcm) => pcm.recover(why),
+            Self::Alsa(pcm) => pcm.recover(step),
+            Self::File(pcm) => pcm.recover(step),
+            Self::Tone(pcm) => pcm.recover(step),
+            Self::Closed => Err(CLOSED),
         }
     }
 }
@@ -220,6 +328,7 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.channels(),
             Self::File(pcm) => pcm.channels(),
             Self::Null(pcm) => pcm.channels(),
+            Self::Closed => 1,
         }
     }
 
@@ -228,6 +337,7 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.period(),
             Self::File(pcm) => pcm.period(),
             Self::Null(pcm) => pcm.period(),
+            Self::Closed => 1,
         }
     }
 
@@ -236,6 +346,7 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.wait(),
             Self::File(pcm) => pcm.wait(),
             Self::Null(pcm) => pcm.wait(),
+            Self::Closed => Err(CLOSED),
         }
     }
 
@@ -244,6 +355,7 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.queued(),
             Self::File(pcm) => pcm.queued(),
             Self::Null(pcm) => pcm.queued(),
+            Self::Closed => 0,
         }
     }
 
@@ -252,14 +364,16 @@ impl PcmOut for Sink {
             Self::Alsa(pcm) => pcm.write(from),
             Self::File(pcm) => pcm.write(from),
             Self::Null(pcm) => pcm.write(from),
+            Self::Closed => Err(CLOSED),
         }
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
         match self {
-            Self::Alsa(pcm) => pcm.recover(why),
-            Self::File(pcm) => pcm.recover(why),
-            Self::Null(pcm) => pcm.recover(why),
+            Self::Alsa(pcm) => pcm.recover(step),
+            Self::File(pcm) => pcm.recover(step),
+            Self::Null(pcm) => pcm.recover(step),
+            Self::Closed => Err(CLOSED),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::{Opened, Options};
 use crate::rt::now;
 use soundpost_core::config::Channels;
 use soundpost_core::port::{PcmError, PcmOut};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::{Instant, Span};
 use std::time::Duration;
 
@@ -151,7 +152,7 @@ impl PcmOut for NullOut {
         self.queue.write()
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         self.queue.restart();
         Ok(())
     }
@@ -162,7 +163,13 @@ mod tests {
     use super::*;
 
     fn options() -> Options {
-        Options { channels: Channels::Mono, period_samples: 128, buffer_periods: 3, deadline: Duration::from_secs(1) }
+        Options {
+            channels: Channels::Mono,
+            exact: false,
+            period_samples: 128,
+            buffer_periods: 3,
+            deadline: Duration::from_secs(1),
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::pace::Pacer;
 use super::{Opened, Options};
 use soundpost_core::config::Channels;
 use soundpost_core::port::{PcmError, PcmIn, Read};
+use soundpost_core::recovery::Step;
 use std::f64::consts::TAU;
 
 const RATE: f64 = 48_000.0;
@@ -65,7 +66,7 @@ impl PcmIn for Tone {
         Ok(Read { samples: samples as u32, pending: u32::try_from(pending).unwrap_or(u32::MAX) })
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         self.pacer.restart();
         Ok(())
     }

@@ -4,13 +4,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-const ALLOWED: &str = "alsa:NAME, file:PATH.wav, tone:, tone:HZ, null or auto";
+const ALLOWED: &str = "alsa:NAME, usb:PORT, file:PATH.wav, tone:, tone:HZ, null or auto";
 
 /// A device, as it is named on the command line and in configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Uri {
     /// `alsa:NAME`: any name that ALSA knows.
     Alsa(String),
+    /// `usb:PORT` or `usb:PORT/DEVICE`: the sound card in a USB port.
+    Usb {
+        /// The port, such as `1-1.2`.
+        port: String,
+        /// The number of the card's device.
+        device: u32,
+    },
     /// `file:PATH.wav`, with `?loop` behind it to begin again at the end.
     File {
         /// The file.
@@ -41,12 +48,27 @@ pub enum UriError {
     /// Not a frequency.
     #[error("{0:?} is not a frequency; allowed: tone: or tone:20 to tone:20000 (hertz)")]
     Hertz(String),
+    /// Not a USB port.
+    #[error("{0:?} is not a USB port; allowed: usb:1-1.2 (bus-port.port), usb:1-1.2/0 (and a device of the card)")]
+    Port(String),
+    /// Not the number of a device.
+    #[error("{0:?} is not the number of a device of a card; allowed: usb:1-1.2/0 to usb:1-1.2/31")]
+    Device(String),
+    /// More devices than can be chosen from.
+    #[error("{0} devices; allowed: up to {max}", max = soundpost_core::capacity::CANDIDATES_MAX)]
+    Many(usize),
     /// An option that a file does not have.
     #[error("{0:?} is not an option of a file; allowed: ?loop")]
     Option(String),
 }
 
 impl Uri {
+    /// Whether text begins like a device: with a scheme, or one of the words that need none.
+    pub(super) fn begins(text: &str) -> bool {
+        let schemes = ["alsa:", "usb:", "file:", "tone:"];
+        schemes.iter().any(|scheme| text.starts_with(scheme)) || ["null", "auto", "tone"].contains(&text)
+    }
+
     /// Whether a device that was lost can be had again. A recording cannot: opening it again would overwrite
     /// what it holds.
     #[must_use]
@@ -70,6 +92,7 @@ impl FromStr for Uri {
         match scheme {
             "alsa" if rest.is_empty() => Err(UriError::Empty("alsa:", "a name, such as default or hw:0")),
             "alsa" => Ok(Self::Alsa(rest.to_owned())),
+            "usb" => usb(rest),
             "file" => file(rest),
             "tone" if rest.is_empty() => Ok(Self::Tone(None)),
             "tone" => {
@@ -84,6 +107,16 @@ impl FromStr for Uri {
             _ => Err(UriError::Scheme(scheme.to_owned())),
         }
     }
+}
+
+fn usb(rest: &str) -> Result<Uri, UriError> {
+    let (port, device) = rest.split_once('/').unwrap_or((rest, "0"));
+    if !super::usb::is_port(port) {
+        return Err(UriError::Port(port.to_owned()));
+    }
+    let number = device.parse().ok().filter(|number| *number < 32);
+    let device = number.ok_or_else(|| UriError::Device(device.to_owned()))?;
+    Ok(Uri::Usb { port: port.to_owned(), device })
 }
 
 fn file(rest: &str) -> Result<Uri, UriError> {
@@ -103,6 +136,8 @@ impl fmt::Display for Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Alsa(name) => write!(f, "alsa:{name}"),
+            Self::Usb { port, device: 0 } => write!(f, "usb:{port}"),
+            Self::Usb { port, device } => write!(f, "usb:{port}/{device}"),
             Self::File { path, repeat } => write!(f, "file:{}{}", path.display(), if *repeat { "?loop" } else { "" }),
             Self::Tone(None) => f.write_str("tone:"),
             Self::Tone(Some(hertz)) => write!(f, "tone:{hertz}"),
@@ -122,6 +157,8 @@ mod tests {
             "alsa:default",
             "alsa:hw:CARD=PCH,DEV=0",
             "alsa:plug:'x:y'",
+            "usb:1-1.2",
+            "usb:3-4/2",
             "file:a b.wav",
             "file:/x/y.wav?loop",
             "tone:",

@@ -11,6 +11,7 @@ use crate::dice::Dice;
 use crate::judge::ear::Ear;
 use soundpost_core::config::TIMING;
 use soundpost_core::port::{PcmError, PcmIn, PcmOut, Read};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::{Instant, Span};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -85,10 +86,14 @@ impl Works {
         }
     }
 
-    fn check(&self, now: Instant) -> Result<(), PcmError> {
+    fn check(&mut self, now: Instant) -> Result<(), PcmError> {
         match self.trouble {
             Trouble::None if self.oscillator.is_running() => Ok(()),
-            Trouble::None if now >= self.stopped_since.plus(TIMING.device_deadline) => Err(PcmError::Stopped),
+            Trouble::None if now >= self.stopped_since.plus(TIMING.device_deadline) => {
+                // Whoever asks again has another deadline.
+                self.stopped_since = now;
+                Err(PcmError::Stopped)
+            }
             Trouble::None => Ok(()),
             Trouble::Xrun => Err(PcmError::Xrun),
             Trouble::Suspended => Err(PcmError::Suspended),
@@ -283,7 +288,7 @@ impl PcmIn for MicPort {
         self.card.borrow_mut().read(self.clock.time(), into)
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         let mut card = self.card.borrow_mut();
         card.works.recover()?;
         card.restart(self.clock.time());
@@ -415,7 +420,7 @@ impl PcmOut for SpeakerPort {
         Ok(())
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         let mut card = self.card.borrow_mut();
         card.works.recover()?;
         (card.written, card.started) = (0, None);

@@ -153,11 +153,18 @@ impl<'r, 'p> Sender<'r, 'p> {
     pub(super) fn reopen(&mut self) -> bool {
         let opened = self.card.borrow_mut().open(self.clock.time()).is_ok();
         let port = self.port();
-        if let Some(life) = self.life.as_mut().filter(|_| opened) {
-            life.rig.replace_device(port);
-            self.lost = false;
+        let Some(life) = &mut self.life else { return false };
+        match opened {
+            true => life.rig.replace_device(port),
+            false => life.rig.recovery().on_open_failed(self.clock.time()),
         }
+        self.lost = !opened;
         opened
+    }
+
+    /// When a device that was lost is tried again.
+    pub(super) fn retry_at(&mut self) -> Instant {
+        self.life.as_mut().map_or(Instant::ZERO, |life| life.rig.recovery().retry_at())
     }
 
     fn port(&self) -> MicPort {
@@ -309,11 +316,18 @@ impl<'r, 'p> Receiver<'r, 'p> {
     pub(super) fn reopen(&mut self) -> bool {
         let opened = self.card.borrow_mut().open(self.clock.time()).is_ok();
         let port = self.port();
-        if let Some(life) = self.life.as_mut().filter(|_| opened) {
-            life.rig.replace_device(port);
-            self.lost = false;
+        let Some(life) = &mut self.life else { return false };
+        match opened {
+            true => life.rig.replace_device(port),
+            false => life.rig.recovery().on_open_failed(self.clock.time()),
         }
+        self.lost = !opened;
         opened
+    }
+
+    /// When a device that was lost is tried again.
+    pub(super) fn retry_at(&mut self) -> Instant {
+        self.life.as_mut().map_or(Instant::ZERO, |life| life.rig.recovery().retry_at())
     }
 
     fn port(&self) -> SpeakerPort {

@@ -7,7 +7,7 @@ use super::{Event, Way, World};
 use crate::judge::ledger::Ledger;
 use crate::judge::privacy;
 use soundpost_core::board::Muted;
-use soundpost_core::config::{BOARD, TIMING};
+use soundpost_core::config::BOARD;
 use soundpost_core::port::PcmError;
 use soundpost_core::time::{Instant, Span};
 use soundpost_core::wire;
@@ -53,14 +53,14 @@ impl World<'_, '_, '_> {
 
     /// Announces the sender's next turn, or the next attempt to open its card.
     pub(super) fn await_sender(&mut self, way: Way) {
-        let pause = self.now().plus(TIMING.reopen_pause);
         let sender = &mut self.line(way).sender;
         let epoch = sender.epoch;
         if sender.life.is_none() {
             return;
         }
         if sender.lost {
-            return self.announce(pause, Event::ReopenSender(way, epoch));
+            let at = sender.retry_at().max(self.now().plus(TICK));
+            return self.announce(at, Event::ReopenSender(way, epoch));
         }
         let due = sender.due().plus(sender.host.borrow_mut().audio_late());
         self.announce(due.max(self.now().plus(TICK)), Event::Capture(way, epoch));
@@ -212,14 +212,14 @@ impl World<'_, '_, '_> {
     }
 
     pub(super) fn await_receiver(&mut self, way: Way) {
-        let pause = self.now().plus(TIMING.reopen_pause);
         let receiver = &mut self.line(way).receiver;
         let epoch = receiver.epoch;
         if receiver.life.is_none() {
             return;
         }
         if receiver.lost {
-            return self.announce(pause, Event::ReopenReceiver(way, epoch));
+            let at = receiver.retry_at().max(self.now().plus(TICK));
+            return self.announce(at, Event::ReopenReceiver(way, epoch));
         }
         let due = receiver.due().plus(receiver.host.borrow_mut().audio_late());
         self.announce(due.max(self.now().plus(TICK)), Event::Play(way, epoch));

@@ -7,6 +7,7 @@ use core::cell::Cell;
 use soundpost_core::codec::{CodecError, Decode, Encode, Input, opus_samples};
 use soundpost_core::config::Tuning;
 use soundpost_core::port::{Clock, PcmError, PcmIn, PcmOut, Read};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::{Instant, Span};
 
 /// Samples in a period of either card.
@@ -58,7 +59,7 @@ impl PcmIn for Microphone<'_> {
         Ok(Read { samples: into.len() as u32, pending: 0 })
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         Ok(())
     }
 }
@@ -117,7 +118,7 @@ impl PcmOut for Speaker<'_> {
         Ok(())
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 use soundpost_core::codec::{CodecError, Decode, Encode, Input};
 use soundpost_core::config::Tuning;
 use soundpost_core::port::{Clock, PcmError, PcmIn, PcmOut, Read};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::Instant;
 
 unsafe extern "C" {
@@ -25,6 +26,7 @@ fn trouble(number: i32) -> PcmError {
         2 => PcmError::Suspended,
         3 => PcmError::Stopped,
         4 => PcmError::Ended,
+        5 => PcmError::Broken(number),
         other => PcmError::Gone(other),
     }
 }
@@ -36,16 +38,6 @@ fn outcome(number: i32) -> Result<(), PcmError> {
 /// Negative numbers are refusals, as with libopus.
 fn count(number: i32) -> Result<usize, CodecError> {
     usize::try_from(number).map_err(|_| CodecError { code: number })
-}
-
-fn number_of(error: PcmError) -> u32 {
-    match error {
-        PcmError::Xrun => 1,
-        PcmError::Suspended => 2,
-        PcmError::Stopped => 3,
-        PcmError::Ended => 4,
-        PcmError::Gone(_) => 5,
-    }
 }
 
 /// A sound card, either way.
@@ -68,8 +60,8 @@ impl PcmIn for Card {
         Ok(Read { samples, pending })
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
-        outcome(world_call(0, number_of(why)))
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
+        outcome(world_call(0, step as u32))
     }
 }
 
@@ -95,8 +87,8 @@ impl PcmOut for Card {
         outcome(unsafe { world_write(from.as_ptr(), from.len()) })
     }
 
-    fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
-        outcome(world_call(2, number_of(why)))
+    fn recover(&mut self, step: Step) -> Result<(), PcmError> {
+        outcome(world_call(2, step as u32))
     }
 }
 

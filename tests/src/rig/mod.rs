@@ -12,11 +12,13 @@ mod listen;
 mod probe;
 mod seat;
 mod tape;
+mod trouble;
 
 pub use alsa::{AlsaConf, AlsaConfBuilder};
 pub use jack::{Jack, PERIOD};
 pub use listen::{mouth_to_ear, passage};
 pub use probe::{Probe, Recording};
+pub use trouble::{FORMATS, Seen, Trouble, Wishes};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 use soundpost_core::config::Channels;
 use soundpost_core::port::{PcmError, PcmIn, PcmOut, Read};
+use soundpost_core::recovery::Step;
 use soundpost_core::time::{Instant, Span};
 use soundpost_sim::VirtualClock;
 
@@ -55,7 +56,7 @@ impl PcmIn for Microphone {
         Ok(Read { samples: PERIOD as u32, pending: 0 })
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         Ok(())
     }
 }
@@ -94,7 +95,7 @@ impl PcmOut for Speaker {
         Ok(())
     }
 
-    fn recover(&mut self, _why: PcmError) -> Result<(), PcmError> {
+    fn recover(&mut self, _step: Step) -> Result<(), PcmError> {
         Ok(())
     }
 }

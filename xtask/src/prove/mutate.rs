@@ -181,8 +181,8 @@ const MUTATIONS: [Mutation; 23] = [
         promise: "swarm",
         does: "a microphone that ran over is left alone",
         file: "core/src/cycle.rs",
-        from: "                self.device.recover(why)?;\n",
-        to: "                let _ = why;\n",
+        from: "        turn.recovered = mend(&mut self.recovery, now, why, |step| self.device.recover(step))?;\n",
+        to: "        turn.recovered = mend(&mut self.recovery, now, why, |_| Ok(()))?;\n",
         says: FOUND,
     },
     Mutation {

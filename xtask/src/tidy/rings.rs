@@ -10,13 +10,13 @@ use std::collections::BTreeSet;
 const RINGS: [&[&str]; 5] = [
     &["time", "config", "capacity", "meter", "signal", "fmt"],
     &["sync", "pool", "latest", "notice", "wire"],
-    &["adapt", "drift", "redundancy", "quality", "latency", "supervise", "session"],
+    &["adapt", "drift", "pitch", "preference", "recovery", "redundancy", "quality", "latency", "supervise", "session"],
     &["codec", "jitter", "engine", "stretch", "resample"],
     &["port", "cycle", "board"],
 ];
 
 /// Which module may use which other one of its own ring.
-const SIBLINGS: [(&str, &str); 14] = [
+const SIBLINGS: [(&str, &str); 15] = [
     ("config", "time"),
     ("capacity", "config"),
     ("meter", "time"),
@@ -26,6 +26,7 @@ const SIBLINGS: [(&str, &str); 14] = [
     ("notice", "sync"),
     ("jitter", "codec"),
     ("adapt", "drift"),
+    ("pitch", "drift"),
     ("engine", "codec"),
     ("engine", "resample"),
     ("engine", "stretch"),

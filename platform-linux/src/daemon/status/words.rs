@@ -1,6 +1,6 @@
 //! The status as a table for people.
 
-use super::{BoardStatus, DeviceStatus, MetricsStatus, PlaybackStatus, Status};
+use super::{BoardStatus, MetricsStatus, PlaybackStatus, Status};
 use std::fmt;
 
 impl fmt::Display for Status {
@@ -60,7 +60,7 @@ impl fmt::Display for BoardStatus {
 
 impl fmt::Display for PlaybackStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.device, self.metrics)?;
+        write!(f, "{}{}{}", self.device, self.pace, self.metrics)?;
         writeln!(
             f,
             "  delay      {:.1} ms held (aim {:.1} ms), {:.1} ms queued; sender's clock {:+} ppm slow",
@@ -83,14 +83,6 @@ impl fmt::Display for PlaybackStatus {
             self.device.xruns,
             self.resyncs
         )
-    }
-}
-
-impl fmt::Display for DeviceStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let level = self.level_dbfs.map_or_else(|| "silent".to_owned(), |level| format!("{level:.0} dBFS"));
-        let reason = self.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
-        writeln!(f, "  device     {} [{}{reason}] {level}", self.device, self.state)
     }
 }
 
