@@ -24,6 +24,11 @@ pub struct Timing {
     pub capture_periods: u32,
     /// Periods that a playback device holds: delay on every path, and all there is against a late wake-up.
     pub playback_periods: u32,
+    /// Most periods in the playback device's queue. It is one longer each time that the device ran dry before it had
+    /// played for [`Timing::settled`]: then it takes more at once than is kept there.
+    pub playback_periods_max: u32,
+    /// A device that has played for so long without running dry has enough in its queue.
+    pub settled: Span,
     /// A device that moves nothing for so long stands still.
     pub device_deadline: Span,
     /// Pause between two attempts to get a lost device back.
@@ -42,6 +47,8 @@ pub const TIMING: Timing = Timing {
     period_samples: 128,
     capture_periods: 32,
     playback_periods: 3,
+    playback_periods_max: 12,
+    settled: Span::from_millis(1_000),
     device_deadline: Span::from_millis(500),
     reopen_pause: Span::from_millis(1_000),
     rt_priority: 45,

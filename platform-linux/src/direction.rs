@@ -177,6 +177,8 @@ impl CaptureSide {
                     Err(why) => why,
                 };
                 shown.set(State::Lost(Reason::new(&why_lost(why))));
+                // Most cards can be opened once: the lost one has to be let go of first.
+                rig.replace_device(pcm::no_source(options));
                 let Some((device, _)) = reopen(stop, &shown, || pcm::open_capture(&uri, options)) else { return };
                 rig.replace_device(device);
             }
@@ -299,6 +301,8 @@ impl PlaybackSide {
                 if !uri.comes_back() {
                     return;
                 }
+                // Most cards can be opened once: the lost one has to be let go of first.
+                rig.replace_device(pcm::no_sink(fixed));
                 let open = || match pcm::open_playback(&uri, fixed) {
                     Ok((_, opened)) if opened.channels != fixed.channels => Err("it has other channels now".to_owned()),
                     other => other.map_err(|error| error.to_string()),

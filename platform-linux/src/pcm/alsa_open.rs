@@ -3,7 +3,7 @@
 use super::{OpenError, Opened, Options};
 use alsa::pcm::{Access, Format, Frames, HwParams, PCM};
 use alsa::{Direction, Output, ValueOr};
-use soundpost_core::config::Channels;
+use soundpost_core::config::{Channels, TIMING};
 use soundpost_core::port::PcmError;
 use soundpost_core::time::SAMPLE_RATE_HZ;
 use std::ffi::CString;
@@ -135,7 +135,10 @@ fn agree(pcm: &PCM, direction: Direction, options: Options) -> Result<(Layout, u
     params.set_rate(SAMPLE_RATE_HZ, ValueOr::Nearest).map_err(trouble("its rate"))?;
     let period = params.set_period_size_near(Frames::from(options.period_samples as i32), ValueOr::Nearest);
     let period = period.map_err(trouble("its period"))?;
-    let buffer = params.set_buffer_size_near(period.saturating_mul(Frames::from(options.buffer_periods as i32)));
+    // For playback, too, much more than is kept full. A card whose position moves in steps (a tick of the kernel,
+    // a USB frame) can go round a ring of two of them unnoticed, and then stands still for us.
+    let periods = options.buffer_periods.max(TIMING.capture_periods);
+    let buffer = params.set_buffer_size_near(period.saturating_mul(Frames::from(periods as i32)));
     let buffer = buffer.map_err(trouble("its buffer"))?;
     pcm.hw_params(&params).map_err(trouble("it does not take its own parameters"))?;
     let (period, device_buffer) = (u32::try_from(period).unwrap_or(0), u32::try_from(buffer).unwrap_or(0));

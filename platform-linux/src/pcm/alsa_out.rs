@@ -2,12 +2,14 @@
 //!
 //! A few small periods of the buffer are kept full, and no more, however large it is: what is in it is delay
 //! on every path. It begins, and after it ran dry it begins again, with silence in all of them but one, so
-//! that the delay is at once what it will be.
+//! that the delay is at once what it will be. A device that soon runs dry again takes more at once than is kept
+//! there (`snd-aloop` moves by two ticks of the kernel): a period more is kept then.
 
 use super::alsa_open::{self, Agreed, Layout};
 use super::{OpenError, Opened, Options};
 use alsa::pcm::{Frames, PCM, State};
 use soundpost_core::capacity::PERIOD_VALUES_MAX;
+use soundpost_core::config::TIMING;
 use soundpost_core::port::{PcmError, PcmOut};
 
 /// See the module.
@@ -20,6 +22,8 @@ pub struct AlsaOut {
     /// Samples of the buffer that are kept full: whole periods.
     used: usize,
     buffer: usize,
+    /// Samples written since it last began.
+    written: usize,
     deadline_ms: u32,
     raw: Vec<u8>,
 }
@@ -34,6 +38,7 @@ impl AlsaOut {
             period,
             used: opened.buffer_samples as usize / period * period,
             buffer: device_buffer as usize,
+            written: 0,
             deadline_ms: u32::try_from(options.deadline.as_millis()).unwrap_or(u32::MAX),
             raw: vec![0; PERIOD_VALUES_MAX * layout.bytes()],
             pcm,
@@ -67,8 +72,19 @@ impl AlsaOut {
     /// long as it will be.
     fn fill_with_silence(&mut self) -> Result<(), PcmError> {
         self.raw.fill(0);
+        self.written = 0;
         for _ in 1..self.used / self.period {
             self.write_raw(self.period)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a period more, if there may be more.
+    fn lengthen(&mut self) -> Result<(), PcmError> {
+        let longer = self.used + self.period;
+        if longer <= self.buffer.min(self.period * TIMING.playback_periods_max as usize) {
+            self.used = longer;
+            self.configure().map_err(alsa_open::running)?;
         }
         Ok(())
     }
@@ -130,14 +146,20 @@ impl PcmOut for AlsaOut {
 
     fn write(&mut self, from: &[i16]) -> Result<(), PcmError> {
         self.layout.encode(from, &mut self.raw);
-        self.write_raw(from.len() / self.channels)
+        let samples = from.len() / self.channels;
+        self.written = self.written.saturating_add(samples);
+        self.write_raw(samples)
     }
 
     fn recover(&mut self, why: PcmError) -> Result<(), PcmError> {
         if why == PcmError::Suspended && self.pcm.resume().is_ok() {
             return Ok(());
         }
+        let settled = self.written as u64 >= TIMING.settled.as_samples();
         self.pcm.prepare().map_err(alsa_open::running)?;
+        if why == PcmError::Xrun && !settled {
+            self.lengthen()?;
+        }
         self.fill_with_silence()
     }
 }
