@@ -2,14 +2,13 @@
 
 use crate::needs::runs;
 use crate::steps::{cargo, output, target_dir};
-use crate::toolchain;
+use crate::toolchain::{self, ARM};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-const ARM: &str = "armv7-unknown-linux-gnueabihf";
 /// What both machines must agree on: a clean world, a bad network, and one with everything that can happen to a device.
 const COMPARED: [(&str, &str); 3] = [("wifi-busy", "30s"), ("mute-switch", "3m"), ("worker-crash-loop", "90s")];
 

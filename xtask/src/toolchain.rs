@@ -12,6 +12,9 @@ use std::process::Command;
 /// The microcontroller targets the core is built for: Cortex-M4F and Cortex-M0.
 pub(crate) const EMBEDDED: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv6m-none-eabi"];
 
+/// Small boards that run Linux: ARMv7 with hardware floating point, such as Cortex-A7.
+pub(crate) const ARM: &str = "armv7-unknown-linux-gnueabihf";
+
 /// A version of Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(u32, u32, u32);
