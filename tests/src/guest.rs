@@ -21,7 +21,7 @@ use crate::until_some;
 /// It starts within seconds; on a machine with much else to do, within a minute.
 const START: Duration = Duration::from_secs(180);
 /// No script may take longer.
-const PATIENCE: Duration = Duration::from_secs(1800);
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Sounds that its USB card plays end up here, in the folder that was given.
 pub const USB_SOUND: &str = "usb.wav";
@@ -74,7 +74,7 @@ impl Guest {
             stream.ok_or_else(|| io::Error::other(format!("QEMU does not listen; it said:\n{}", program.output())))
         };
         let stream = connect(wire)?;
-        let monitor = Monitor::greet(connect(monitor)?)?;
+        let mut monitor = Monitor::greet(connect(monitor)?)?;
         stream.set_read_timeout(Some(START))?;
         let mut wire = Wire::new(stream);
         wire.wait_ready().map_err(|error| {
@@ -82,6 +82,7 @@ impl Guest {
             io::Error::other(format!("the board does not report ({error}); its console said:\n{said}"))
         })?;
         wire.stream.get_ref().set_read_timeout(Some(PATIENCE))?;
+        monitor.execute("stop", "{}")?;
         Ok(Self { wire, monitor, _qemu: program, _sockets: sockets })
     }
 
@@ -91,7 +92,7 @@ impl Guest {
     ///
     /// When it ends with another status than 0; says what it printed.
     pub fn run(&mut self, script: &str) -> io::Result<String> {
-        let (status, printed) = self.wire.order(&format!("run {}", script.len()), script.as_bytes())?;
+        let (status, printed) = self.order(&format!("run {}", script.len()), script.as_bytes())?;
         let printed = String::from_utf8_lossy(&printed).into_owned();
         if status == 0 {
             Ok(printed)
@@ -100,13 +101,22 @@ impl Guest {
         }
     }
 
+    /// Lets its time pass while it does what it is told. Between orders it stands still: else it would run ahead for
+    /// as long as this machine is busy judging.
+    fn order(&mut self, words: &str, contents: &[u8]) -> io::Result<(i32, Vec<u8>)> {
+        self.monitor.execute("cont", "{}")?;
+        let answer = self.wire.order(words, contents);
+        self.monitor.execute("stop", "{}")?;
+        answer
+    }
+
     /// Brings a file there.
     ///
     /// # Errors
     ///
     /// When the wire is cut.
     pub fn put(&mut self, path: &str, contents: &[u8]) -> io::Result<()> {
-        self.wire.order(&format!("put {} {path}", contents.len()), contents).map(|_| ())
+        self.order(&format!("put {} {path}", contents.len()), contents).map(|_| ())
     }
 
     /// Brings a file here.
@@ -116,7 +126,7 @@ impl Guest {
     /// When there is none.
     pub fn get(&mut self, path: &str) -> io::Result<Vec<u8>> {
         let script = format!("cat {path}");
-        let (status, contents) = self.wire.order(&format!("run {}", script.len()), script.as_bytes())?;
+        let (status, contents) = self.order(&format!("run {}", script.len()), script.as_bytes())?;
         if status == 0 { Ok(contents) } else { Err(io::Error::other(format!("no file {path} on the board"))) }
     }
 

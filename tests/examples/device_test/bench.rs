@@ -22,14 +22,25 @@ pub(crate) struct Bench {
     pub(crate) guest: Guest,
     /// How long the soak is to be.
     pub(crate) soak: Duration,
+    name: &'static str,
     folder: PathBuf,
 }
 
 impl Bench {
-    pub(crate) fn new(mut guest: Guest, folder: PathBuf, soak: Duration) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(
+        name: &'static str,
+        mut guest: Guest,
+        folder: PathBuf,
+        soak: Duration,
+    ) -> Result<Self, Box<dyn Error>> {
         guest.put("/tmp/bench.sh", PRELUDE.as_bytes())?;
         guest.run("mkdir -p /run/soundpost")?;
-        Ok(Self { guest, soak, folder })
+        Ok(Self { guest, soak, name, folder })
+    }
+
+    /// Tells how it goes.
+    pub(crate) fn say(&self, words: &str) {
+        println!("{:<8} {}", self.name, words.trim_end().replace('\n', "\n           "));
     }
 
     /// Runs a script with the prelude's functions.
@@ -80,8 +91,11 @@ impl Bench {
 
     /// Leaves the logs in the folder.
     pub(crate) fn keep_logs(&mut self) {
-        for (name, script) in [("daemon.log", "cat /tmp/daemon.log"), ("kernel.log", "dmesg")] {
-            if let Ok(text) = self.guest.run(script) {
+        let kernel = ("kernel.log", "dmesg".to_owned());
+        let ours = ["daemon.log", "listen.log", "talk.log", "aplay.log"].map(|name| (name, format!("cat /tmp/{name}")));
+        for (name, script) in ours.into_iter().chain([kernel]) {
+            // Not every test has every log.
+            if let Ok(text) = self.guest.run(&script) {
                 // If that cannot be written, the table still tells.
                 let _ = fs::write(self.folder.join(name), text);
             }

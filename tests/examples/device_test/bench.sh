@@ -25,7 +25,7 @@ stop() {
     while kill -0 "$(cat /tmp/daemon.pid)" 2>/dev/null; do sleep 0.02; done
 }
 
-# Turns the clock of a cable: its number, and its rate in steps of 10 millionths, of which 100000 are right.
+# Turns the clock of a cable: its number, and the length of its samples in steps of 10 millionths; 100000 is right.
 turn_clock() {
     amixer -q -c Loopback cset "iface=PCM,name='PCM Rate Shift 100000',device=1,subdevice=$1" "$2"
 }

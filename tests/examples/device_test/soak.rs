@@ -26,7 +26,7 @@ pub(crate) fn soak(bench: &mut Bench) -> Outcome {
         soundpost status --json >/tmp/early.json
         for _ in $(seq {LOOKS}); do
             sleep {pause}
-            echo $(sed -n 's/^VmRSS: *\\([0-9]*\\) kB/\\1/p' /proc/$pid/status) $(ls /proc/$pid/fd | wc -l) >>/tmp/looks
+            echo $(sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\) kB/\\1/p' /proc/$pid/status) $(ls /proc/$pid/fd | wc -l) >>/tmp/looks
         done
         soundpost status --json >/tmp/late.json
         stop
@@ -38,7 +38,8 @@ pub(crate) fn soak(bench: &mut Bench) -> Outcome {
     let column = |n: usize| looks.lines().filter_map(move |line| line.split(' ').nth(n)?.parse::<f64>().ok());
     let spread = |n: usize| {
         let (least, most) = column(n).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
-        (most, most - least)
+        // A look that saw nothing is no good news.
+        if column(n).count() as u64 == LOOKS { (most, most - least) } else { (f64::NAN, f64::NAN) }
     };
     let ((memory, growth), (files, opened)) = (spread(0), spread(1));
     let since = |path: &str| figure(&late, path) - figure(&early, path);
