@@ -7,44 +7,12 @@
 mod board;
 mod playout;
 mod text;
+mod timing;
 
-use crate::time::Span;
 pub use board::{BOARD, BoardTiming};
 pub use playout::{Playout, Terms};
 pub use text::ConfigError;
-
-/// How devices are driven. The shells take these numbers from here; none of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Timing {
-    /// Samples in a device period, however long the codec frame is: it bounds how long a finished frame
-    /// waits before anybody notices.
-    pub period_samples: u32,
-    /// Periods of room that a capture device gets, so that a late wake-up loses nothing.
-    pub capture_periods: u32,
-    /// Periods that a playback device holds: delay on every path, and all there is against a late wake-up.
-    pub playback_periods: u32,
-    /// A device that moves nothing for so long stands still.
-    pub device_deadline: Span,
-    /// `SCHED_FIFO` priority of the audio threads, where the system grants it: above ordinary work, below
-    /// the kernel's interrupt threads (50 by default), without which no sound card moves.
-    pub rt_priority: u8,
-    /// Niceness of the thread that hands packets on, where the system grants it: late packets are delay.
-    pub io_nice: i8,
-    /// A client that has not introduced itself by then is sent away.
-    pub greeting_deadline: Span,
-}
-
-/// The timing of every device.
-pub const TIMING: Timing = Timing {
-    period_samples: 128,
-    capture_periods: 32,
-    playback_periods: 3,
-    device_deadline: Span::from_millis(500),
-    rt_priority: 45,
-    io_nice: -11,
-    greeting_deadline: Span::from_millis(5_000),
-};
+pub use timing::{TIMING, Timing};
 
 /// The four quality presets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,10 +4,12 @@
 //! [`rig`] runs a private JACK server with a dummy driver, gives programs ALSA devices whose other
 //! ends are ports of that server, and plays and records there accurate to the sample. [`speech`]
 //! makes something worth listening to, [`measure`] says how late and how complete it arrived, and
-//! [`proc`] runs the programs under test. [`actuators`] does to a sound what playback may do to it. Everything waits for events with a deadline, nothing
+//! [`proc`] runs the programs under test. [`actuators`] does to a sound what playback may do to it.
+//! [`guest`] is a board to run them on. Everything waits for events with a deadline, nothing
 //! sleeps for a guessed time, and no process survives the test that started it.
 
 pub mod actuators;
+pub mod guest;
 pub mod measure;
 pub mod proc;
 pub mod rig;

@@ -17,6 +17,8 @@ pub(crate) enum Verb {
     Ci,
     Prove,
     Bench,
+    Cross,
+    DeviceTest,
 }
 
 /// A command line that was understood.
@@ -41,14 +43,26 @@ pub(crate) struct Options {
     pub(crate) bless: bool,
     /// `prove`: break each promise in a copy, and see whether that is noticed.
     pub(crate) mutate: bool,
+    /// `device-test`: how long the last test goes on.
+    pub(crate) soak: Option<OsString>,
     /// For `run`: arguments of the daemon. For `test`: filters and arguments of the test programs. For `prove`:
-    /// names of promises.
+    /// names of promises. For `device-test`: names of tests.
     pub(crate) rest: Vec<OsString>,
 }
 
 impl Verb {
-    const ALL: [Self; 8] =
-        [Self::Run, Self::Test, Self::Embedded, Self::Lint, Self::Msrv, Self::Prove, Self::Bench, Self::Ci];
+    const ALL: [Self; 10] = [
+        Self::Run,
+        Self::Test,
+        Self::Embedded,
+        Self::Cross,
+        Self::DeviceTest,
+        Self::Lint,
+        Self::Msrv,
+        Self::Prove,
+        Self::Bench,
+        Self::Ci,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -60,6 +74,8 @@ impl Verb {
             Self::Ci => "ci",
             Self::Prove => "prove",
             Self::Bench => "bench",
+            Self::Cross => "cross",
+            Self::DeviceTest => "device-test",
         }
     }
 
@@ -70,8 +86,10 @@ impl Verb {
             Self::Embedded => "Build the core for microcontrollers, with and without defmt",
             Self::Lint => "Check format, clippy, documentation, and the dependencies' licences",
             Self::Msrv => "Check that the oldest promised Rust still takes the workspace",
-            Self::Ci => "Everything continuous integration runs: lint, test, msrv, prove",
+            Self::Ci => "Everything continuous integration runs: lint, test, device-test, prove, msrv",
             Self::Bench => "Measure playout beside other players and beside the codec, and judge it",
+            Self::Cross => "Build soundpost for a small ARM board that runs Linux",
+            Self::DeviceTest => "Run soundpost on an emulated ARM board with a real kernel and its sound drivers",
             Self::Prove => "Check each promise that this project makes, and say by which figure it holds",
         }
     }
@@ -85,13 +103,16 @@ impl Verb {
             Self::Msrv => "msrv [--yes] [--optional]",
             Self::Ci => "ci [--yes]",
             Self::Bench => "bench [--yes] NAME [TRACE…]",
+            Self::Cross => "cross [--yes]",
+            Self::DeviceTest => "device-test [--yes] [--soak TIME] [NAME…]",
             Self::Prove => "prove [--list] [--skip-slow] [--optional] [--bless] [--mutate] [NAME…]",
         }
     }
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Run | Self::Test | Self::Lint | Self::Ci | Self::Bench => &["--yes", "--help"],
+            Self::Run | Self::Test | Self::Lint | Self::Ci | Self::Bench | Self::Cross => &["--yes", "--help"],
+            Self::DeviceTest => &["--yes", "--soak", "--help"],
             Self::Embedded => &["--help"],
             Self::Msrv => &["--yes", "--optional", "--help"],
             Self::Prove => &["--list", "--skip-slow", "--optional", "--bless", "--mutate", "--help"],
@@ -144,6 +165,22 @@ impl Verb {
                  With TRACE, `playout` and `peers` play that instead: lines of seq,send_us,arr_us,talk.\n\n\
                  \x20 cargo xtask bench playout my-office.csv\n"
             }
+            Self::Cross => {
+                "Builds `soundpost` in release mode for ARMv7 with hardware floating point (Cortex-A7 and its\n\
+                 relatives), and prints where it lies and how large it is. Installs the C compiler for that;\n\
+                 alsa-lib for ARM is fetched with apt into the target directory, which changes nothing on\n\
+                 this machine. The program needs glibc and libasound.so.2 on the board.\n"
+            }
+            Self::DeviceTest => {
+                "Does what `cross` does, fetches Debian's kernel for ARM, makes a board of both, starts it in\n\
+                 QEMU and tests soundpost there, on the kernel's own sound drivers: a loop of two cards, a\n\
+                 clock that is turned, stalls, a USB card that is pulled out, restarts, and a soak. Prints\n\
+                 a table of figures and limits (docs/devices.md says what each one means). The board's time\n\
+                 is counted in its own instructions, so a busy machine makes it slow, not wrong.\n\
+                 What the board said last is kept in `board/last` of the target directory.\n\n\
+                 \x20 cargo xtask device-test --soak 30s\n\
+                 \x20 cargo xtask device-test loop usb\n"
+            }
             Self::Prove => {
                 "Checks the named promises, or all of them, and prints a line for each: whether it holds,\n\
                  how long that took to find out, and the figure. docs/proofs.md says what each one\n\
@@ -186,7 +223,13 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
             "--skip-slow" if verb == Verb::Prove => options.skip_slow = true,
             "--bless" if verb == Verb::Prove => options.bless = true,
             "--mutate" if verb == Verb::Prove => options.mutate = true,
-            _ if matches!(verb, Verb::Test | Verb::Prove | Verb::Bench) && !text.starts_with('-') => {
+            "--soak" if verb == Verb::DeviceTest => {
+                let missing = "`--soak` needs a length of time, such as 30s, 10m or 2h";
+                options.soak = Some(words.next().ok_or(missing)?);
+            }
+            _ if matches!(verb, Verb::Test | Verb::Prove | Verb::Bench | Verb::DeviceTest)
+                && !text.starts_with('-') =>
+            {
                 options.rest.push(word);
             }
             _ => return Err(refusal(verb, &text)),
@@ -216,7 +259,7 @@ pub(crate) fn help(verb: Option<Verb>) -> String {
         None => {
             text.push_str("Usage: cargo xtask VERB [FLAG…]\n\nVerbs:\n");
             for verb in Verb::ALL {
-                let _ = writeln!(text, "  {:<9} {}", verb.name(), verb.summary());
+                let _ = writeln!(text, "  {:<11} {}", verb.name(), verb.summary());
             }
             text.push_str(
                 "\n`cargo xtask VERB --help` says what a verb does and takes.\n\
@@ -233,6 +276,7 @@ pub(crate) fn help(verb: Option<Verb>) -> String {
                     "--list" => "Say which promises there are",
                     "--skip-slow" => "Leave out what takes minutes, unless it is named",
                     "--bless" => "Write today's sizes to docs/sizes.md",
+                    "--soak" => "How long the soak goes on, in the board's time [default: 10m]",
                     "--mutate" => "Break each promise in a copy of the tree and see whether that is noticed",
                     _ => "Print this",
                 };
@@ -305,6 +349,15 @@ mod tests {
         let argument = parsed("lint core").unwrap_err();
         assert!(argument.contains("argument `core`") && !argument.contains("after `--`"));
         assert!(parsed("lint -- x").is_err());
+    }
+
+    #[test]
+    fn a_soak_has_a_length_and_tests_have_names() {
+        let (verb, options) = options("device-test --soak 30s loop usb");
+        assert_eq!((verb, options.soak), (Verb::DeviceTest, Some("30s".into())));
+        assert_eq!(options.rest, ["loop", "usb"]);
+        assert!(parsed("device-test --soak").unwrap_err().contains("such as 30s"));
+        assert!(parsed("cross --soak 30s").is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! with 1 when something failed (and says what to do about it), and with 2 when it was called wrongly.
 //! No dependencies: the first command on a fresh machine starts at once.
 
+mod arm;
 mod bench;
 mod cli;
 mod needs;
@@ -55,6 +56,8 @@ fn perform(verb: Verb, options: Options) -> Result<(), String> {
         Verb::Ci => ci(&options),
         Verb::Prove => prove::run(&options),
         Verb::Bench => bench::run(&options),
+        Verb::Cross => arm::cross(&options),
+        Verb::DeviceTest => arm::device_test(&options),
     }
 }
 

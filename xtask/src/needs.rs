@@ -16,6 +16,8 @@ use std::process::{Command, Stdio};
 pub(crate) enum Scope {
     /// Building and running the program.
     Build,
+    /// Building the program for a small ARM board.
+    Board,
     /// Building every package and running every test.
     Everything,
     /// One measurement, which asks for it by the name of its package.
@@ -127,7 +129,7 @@ static NEEDS: [Need; 17] = [
     },
     Need {
         name: "QEMU for ARM",
-        why: "runs the core's tests on emulated microcontrollers",
+        why: "runs tests on emulated microcontrollers and an emulated board",
         debian: "qemu-system-arm",
         scope: Scope::Everything,
         probe: Probe::Runs(&[&["qemu-system-arm", "--version"]]),
@@ -143,14 +145,14 @@ static NEEDS: [Need; 17] = [
         name: "C compiler for 32-bit ARM",
         why: "links what is built for small boards",
         debian: "gcc-arm-linux-gnueabihf",
-        scope: Scope::Everything,
+        scope: Scope::Board,
         probe: Probe::Runs(&[&["arm-linux-gnueabihf-gcc", "--version"]]),
     },
     Need {
         name: "C library for 32-bit ARM",
         why: "is linked into what is built for small boards",
         debian: "libc6-dev-armhf-cross",
-        scope: Scope::Everything,
+        scope: Scope::Board,
         probe: Probe::Runs(&[&["test", "-e", "/usr/arm-linux-gnueabihf/lib/libc.a"]]),
     },
     Need {
@@ -325,6 +327,8 @@ mod tests {
         assert_eq!(packages(Scope::Build), ["pkg-config", "libasound2-dev", "cmake", "make"]);
         let everything = packages(Scope::Everything);
         assert!(everything.starts_with(&packages(Scope::Build)));
+        let board = packages(Scope::Board);
+        assert!(board.contains(&"gcc-arm-linux-gnueabihf") && !board.contains(&"chromium"));
         for package in [
             "jackd2",
             "libjack-jackd2-dev",

@@ -137,7 +137,14 @@ pub(crate) fn succeed(mut command: Command) -> Result<(), String> {
 
 /// What a command prints, if it can be started and succeeds.
 pub(crate) fn output(words: &[&str]) -> Option<String> {
-    let output = Command::new(words[0]).args(&words[1..]).output().ok()?;
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    output_of(command)
+}
+
+/// The same of a command that is more than words.
+pub(crate) fn output_of(mut command: Command) -> Option<String> {
+    let output = command.output().ok()?;
     let text = output.status.success().then_some(output.stdout)?;
     String::from_utf8(text).ok()
 }

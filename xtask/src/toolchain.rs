@@ -12,7 +12,7 @@ use std::process::Command;
 /// The microcontroller targets the core is built for: Cortex-M4F and Cortex-M0.
 pub(crate) const EMBEDDED: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv6m-none-eabi"];
 
-/// 32-bit ARM with Linux: the boards that the daemon is for.
+/// Small boards that run Linux: ARMv7 with hardware floating point, such as Cortex-A7.
 pub(crate) const ARM: &str = "armv7-unknown-linux-gnueabihf";
 
 /// A version of Rust.

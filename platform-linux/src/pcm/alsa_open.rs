@@ -6,7 +6,7 @@ use super::{OpenError, Opened, Options};
 use alsa::pcm::{Access, Frames, HwParams, PCM};
 use alsa::{Direction, Output, ValueOr};
 use rubato::ResamplerConstructionError;
-use soundpost_core::config::Channels;
+use soundpost_core::config::{Channels, TIMING};
 use soundpost_core::port::PcmError;
 use soundpost_core::recovery::Step;
 use soundpost_core::time::SAMPLE_RATE_HZ;
@@ -140,8 +140,9 @@ fn agree(pcm: &PCM, direction: Direction, options: Options) -> Result<Terms, Ref
     let period = params.set_period_size_near(Frames::from(wanted as i32), ValueOr::Nearest);
     let period = period.map_err(trouble("its period"))?;
     let periods = match direction {
-        // What is in a playback buffer is delay, and a device's own few periods may be more than is wanted.
-        Direction::Playback => options.buffer_periods,
+        // Much more than is kept full, which is what is delay. A card whose position moves in steps (a tick of the kernel,
+        // a USB frame) can go round a ring of two of them unnoticed, and then stands still for us.
+        Direction::Playback => options.buffer_periods.max(TIMING.capture_periods),
         // The room wanted is a time; long periods are that in fewer.
         Direction::Capture => {
             let room = Frames::from(wanted as i32) * Frames::from(options.buffer_periods as i32);

@@ -2,7 +2,8 @@
 //!
 //! A few small periods of the buffer are kept full, and no more, however large it is: what is in it is delay
 //! on every path. It begins, and after it ran dry it begins again, with silence in all of them but one, so
-//! that the delay is at once what it will be.
+//! that the delay is at once what it will be. A device that soon runs dry again takes more at once than is kept
+//! there (`snd-aloop` moves by two ticks of the kernel): a period more is kept then.
 
 use super::alsa_open::{self, Agreed};
 use super::alsa_wait::Waiter;
@@ -11,8 +12,10 @@ use super::layout::Layout;
 use super::{OpenError, Opened, Options, Pace};
 use alsa::pcm::{Frames, PCM, State};
 use soundpost_core::capacity::PERIOD_SAMPLES_MAX;
+use soundpost_core::config::TIMING;
 use soundpost_core::port::{PcmError, PcmOut};
 use soundpost_core::recovery::Step;
+use soundpost_core::time::Span;
 
 /// See the module.
 #[derive(Debug)]
@@ -28,6 +31,10 @@ pub struct AlsaOut {
     used: usize,
     buffer: usize,
     waiter: Waiter,
+    /// The device's samples that were written since it last began.
+    written: usize,
+    /// It has played for long enough without running dry.
+    settled: bool,
     raw: Vec<u8>,
     /// Where the device has another rate than core, with room for what it gives.
     converter: Option<Box<(Converter, Vec<i16>)>>,
@@ -45,6 +52,8 @@ impl AlsaOut {
             block,
             used,
             buffer,
+            written: 0,
+            settled: false,
             waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
             converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
@@ -79,8 +88,24 @@ impl AlsaOut {
     /// long as it will be.
     fn fill_with_silence(&mut self) -> Result<(), PcmError> {
         self.raw.fill(0);
+        self.written = 0;
         for _ in 1..self.used / self.block {
             self.write_raw(self.block)?;
+        }
+        Ok(())
+    }
+
+    fn write_sound(&mut self, samples: usize) -> Result<(), PcmError> {
+        self.written = self.written.saturating_add(samples);
+        self.write_raw(samples)
+    }
+
+    /// Keeps a period more, if there may be more.
+    fn lengthen(&mut self) -> Result<(), PcmError> {
+        let longer = self.used + self.block;
+        if longer <= self.buffer.min(self.block * TIMING.playback_periods_max as usize) {
+            self.used = longer;
+            self.configure().map_err(alsa_open::running)?;
         }
         Ok(())
     }
@@ -145,15 +170,22 @@ impl PcmOut for AlsaOut {
     fn write(&mut self, from: &[i16]) -> Result<(), PcmError> {
         let Some((converter, room)) = self.converter.as_deref_mut() else {
             self.layout.encode(from, &mut self.raw);
-            return self.write_raw(from.len() / self.layout.channels());
+            return self.write_sound(from.len() / self.layout.channels());
         };
         let samples = converter.run(from, room);
         self.layout.encode(&room[..samples * self.layout.channels()], &mut self.raw);
-        self.write_raw(samples)
+        self.write_sound(samples)
     }
 
     fn recover(&mut self, step: Step) -> Result<(), PcmError> {
         alsa_open::recover(&self.pcm, step).map_err(alsa_open::running)?;
-        if step == Step::Resume { Ok(()) } else { self.fill_with_silence() }
+        if step == Step::Resume {
+            return Ok(());
+        }
+        self.settled |= Span::from_samples(self.written as u64) >= TIMING.settled;
+        if !self.settled {
+            self.lengthen()?;
+        }
+        self.fill_with_silence()
     }
 }

@@ -284,6 +284,18 @@ pub fn open_playback(uri: &Uri, options: Options) -> Result<(Sink, Opened), Open
     }
 }
 
+/// What stands in for a source that is lost: silence.
+#[must_use]
+pub fn no_source(options: Options) -> Source {
+    Source::Tone(tone::Tone::silence(options).0)
+}
+
+/// What stands in for a sink that is lost.
+#[must_use]
+pub fn no_sink(options: Options) -> Sink {
+    Sink::Null(pace::NullOut::open(options).0)
+}
+
 impl PcmIn for Source {
     fn channels(&self) -> usize {
         match self {
