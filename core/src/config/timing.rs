@@ -14,7 +14,8 @@ pub struct Timing {
     /// Periods that a playback device holds: delay on every path, and all there is against a late wake-up.
     pub playback_periods: u32,
     /// Most periods in the playback device's queue. It is one longer each time that the device ran dry before it had
-    /// played for [`Timing::settled`]: then it takes more at once than is kept there.
+    /// played for [`Timing::settled`]: then it takes more at once than is kept there, or we are woken late again and
+    /// again. It is delay, and it stays until the device is opened anew: so not many.
     pub playback_periods_max: u32,
     /// A device that has played for so long without running dry has enough in its queue.
     pub settled: Span,
@@ -36,7 +37,7 @@ pub const TIMING: Timing = Timing {
     period_samples: 128,
     capture_periods: 32,
     playback_periods: 3,
-    playback_periods_max: 12,
+    playback_periods_max: 6,
     settled: Span::from_millis(1_000),
     device_deadline: Span::from_millis(500),
     reopen_pause: Span::from_millis(1_000),
