@@ -3,7 +3,7 @@
 //!
 //! Its time is counted in its own instructions (QEMU's `-icount`): one takes 2 ns, about what a Cortex-A7 at 600 MHz
 //! needs, and when it has nothing to do, the time to the next event is passed over. So what is measured with its own
-//! clock does not depend on how busy this machine is, and an hour of it takes some minutes.
+//! clock does not depend on how busy this machine is. With sound going both ways, a second of it takes about as long here.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};

@@ -13,8 +13,9 @@ pub struct Timing {
     pub capture_periods: u32,
     /// Periods that a playback device holds: delay on every path, and all there is against a late wake-up.
     pub playback_periods: u32,
-    /// Most periods in the playback device's queue. It is one longer each time that a device that was just opened runs
-    /// dry before it has played for [`Timing::settled`]: then it takes more at once than is kept there.
+    /// Most periods in the playback device's queue. It is one longer each time that a device runs dry before it has played
+    /// for [`Timing::settled`] even once: then it takes more at once than is kept there. It is delay, and it stays until the
+    /// device is opened anew: so not many.
     pub playback_periods_max: u32,
     /// A device that has played for so long without running dry has enough in its queue.
     pub settled: Span,
@@ -34,8 +35,8 @@ pub const TIMING: Timing = Timing {
     period_samples: 128,
     capture_periods: 32,
     playback_periods: 3,
-    playback_periods_max: 12,
-    settled: Span::from_millis(1_000),
+    playback_periods_max: 6,
+    settled: Span::from_millis(100),
     device_deadline: Span::from_millis(500),
     rt_priority: 45,
     io_nice: -11,
