@@ -3,7 +3,7 @@
 //! A few small periods of the buffer are kept full, and no more, however large it is: what is in it is delay
 //! on every path. It begins, and after it ran dry it begins again, with silence in all of them but one, so
 //! that the delay is at once what it will be. A device that soon runs dry again takes more at once than is kept
-//! there (`snd-aloop` moves by two ticks of the kernel): a period more is kept then.
+//! there (`snd-aloop` moves by two ticks of the kernel): a period more is kept when it did so three times.
 
 use super::alsa_open::{self, Agreed};
 use super::alsa_wait::Waiter;
@@ -35,6 +35,8 @@ pub struct AlsaOut {
     written: usize,
     /// It has played for long enough without running dry.
     settled: bool,
+    /// Times that it ran dry.
+    dry_starts: u32,
     raw: Vec<u8>,
     /// Where the device has another rate than core, with room for what it gives.
     converter: Option<Box<(Converter, Vec<i16>)>>,
@@ -54,6 +56,7 @@ impl AlsaOut {
             buffer,
             written: 0,
             settled: false,
+            dry_starts: 0,
             waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
             converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
@@ -183,7 +186,8 @@ impl PcmOut for AlsaOut {
             return Ok(());
         }
         self.settled |= Span::from_samples(self.written as u64) >= TIMING.settled;
-        if !self.settled {
+        self.dry_starts += 1;
+        if !self.settled && self.dry_starts.is_multiple_of(TIMING.dry_starts) {
             self.lengthen()?;
         }
         self.fill_with_silence()
