@@ -86,7 +86,7 @@ impl Verb {
             Self::Embedded => "Build the core for microcontrollers, with and without defmt",
             Self::Lint => "Check format, clippy, documentation, and the dependencies' licences",
             Self::Msrv => "Check that the oldest promised Rust still takes the workspace",
-            Self::Ci => "Everything continuous integration runs: lint, test, device-test, prove, msrv",
+            Self::Ci => "Everything continuous integration runs: lint, test, prove, msrv",
             Self::Bench => "Measure playout beside other players and beside the codec, and judge it",
             Self::Cross => "Build soundpost for a small ARM board that runs Linux",
             Self::DeviceTest => "Run soundpost on an emulated ARM board with a real kernel and its sound drivers",

@@ -13,13 +13,10 @@ pub struct Timing {
     pub capture_periods: u32,
     /// Periods that a playback device holds: delay on every path, and all there is against a late wake-up.
     pub playback_periods: u32,
-    /// Most periods in the playback device's queue. It is one longer after each [`Timing::dry_starts`], until the device has
-    /// once played for [`Timing::settled`]: then it takes more at once than is kept there. It is delay, and it stays until
-    /// the device is opened anew: so not many.
+    /// Most periods in the playback device's queue. It is one longer each time that a device runs dry before it has once
+    /// played for [`Timing::settled`]: then it takes more at once than is kept there. It is delay, and it stays until the
+    /// device is opened anew: so not many.
     pub playback_periods_max: u32,
-    /// So often in a row a device that was just opened runs dry at once before it gets a longer queue: once or twice
-    /// it may have been us, woken late.
-    pub dry_starts: u32,
     /// A device that has played for so long without running dry has enough in its queue.
     pub settled: Span,
     /// A device that moves nothing for so long stands still.
@@ -39,7 +36,6 @@ pub const TIMING: Timing = Timing {
     capture_periods: 32,
     playback_periods: 3,
     playback_periods_max: 6,
-    dry_starts: 3,
     settled: Span::from_millis(25),
     device_deadline: Span::from_millis(500),
     rt_priority: 45,

@@ -3,7 +3,7 @@
 //! A few small periods of the buffer are kept full, and no more, however large it is: what is in it is delay
 //! on every path. It begins, and after it ran dry it begins again, with silence in all of them but one, so
 //! that the delay is at once what it will be. A device that soon runs dry again takes more at once than is kept
-//! there (`snd-aloop` moves by two ticks of the kernel): a period more is kept when it did so three times.
+//! there (`snd-aloop` moves by two ticks of the kernel): a period more is kept then.
 
 use super::alsa_open::{self, Agreed};
 use super::alsa_wait::Waiter;
@@ -35,8 +35,6 @@ pub struct AlsaOut {
     written: usize,
     /// It has played for long enough without running dry.
     settled: bool,
-    /// Times that it ran dry.
-    dry_starts: u32,
     raw: Vec<u8>,
     /// Where the device has another rate than core, with room for what it gives.
     converter: Option<Box<(Converter, Vec<i16>)>>,
@@ -56,7 +54,6 @@ impl AlsaOut {
             buffer,
             written: 0,
             settled: false,
-            dry_starts: 0,
             waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
             converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
@@ -186,8 +183,7 @@ impl PcmOut for AlsaOut {
             return Ok(());
         }
         self.settled |= Span::from_samples(self.written as u64) >= TIMING.settled;
-        self.dry_starts += 1;
-        if !self.settled && self.dry_starts.is_multiple_of(TIMING.dry_starts) {
+        if !self.settled {
             self.lengthen()?;
         }
         self.fill_with_silence()

@@ -2,7 +2,7 @@
 //! pace. Cable N is played to as `hw:Loopback,0,N` and recorded from as `hw:Loopback,1,N`.
 
 use soundpost_tests::RATE;
-use soundpost_tests::measure::{Continuity, Limits, continuity_with, followed};
+use soundpost_tests::measure::{Continuity, Limits, continuity_with};
 
 use crate::bench::{Bench, count, figure, sentences};
 use crate::table::{Outcome, Row};
@@ -28,7 +28,7 @@ pub(crate) fn both_ways(bench: &mut Bench) -> Outcome {
         stop",
     )?;
     let (heard, played) = (bench.get_wav("/tmp/heard.wav")?, bench.get_wav("/tmp/played.wav")?);
-    let mut rows = judged(bench, "captured", &followed(&speech, &heard)).into_iter().collect::<Vec<_>>();
+    let mut rows = judged(bench, "captured", &continuity_with(&speech, &heard, LUMPS)).into_iter().collect::<Vec<_>>();
     rows.extend(judged(bench, "played", &continuity_with(&speech, &played, LUMPS)));
     let status = bench.json("/tmp/status.json")?;
     rows.push(Row::exactly("xruns of capture", count(&status, "/capture/device/xruns"), 0));
@@ -39,7 +39,7 @@ pub(crate) fn both_ways(bench: &mut Bench) -> Outcome {
     Ok(rows)
 }
 
-/// What counts as present in what a cable plays: it moves in lumps of 8 ms, and the player's delay sways with them.
+/// What counts as present in what comes through a cable: it moves in lumps of 8 ms, and a player's delay sways with them.
 const LUMPS: Limits = Limits { tolerance_ms: 30.0, search_ms: 120.0, peak: 0.4, energy: 0.02, hole_ms: 12.0 };
 
 fn judged(bench: &Bench, way: &str, heard: &Continuity) -> [Row; 2] {
