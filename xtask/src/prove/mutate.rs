@@ -179,14 +179,6 @@ const MUTATIONS: [Mutation; 23] = [
     },
     Mutation {
         promise: "swarm",
-        does: "a microphone that ran over is left alone",
-        file: "core/src/cycle.rs",
-        from: "        turn.recovered = mend(&mut self.recovery, now, why, |step| self.device.recover(step))?;\n",
-        to: "        turn.recovered = mend(&mut self.recovery, now, why, |_| Ok(()))?;\n",
-        says: FOUND,
-    },
-    Mutation {
-        promise: "swarm",
         does: "a frame that found no room is not counted",
         file: "core/src/cycle.rs",
         from: "Err(packet) => packet.with(|frame| self.engine.on_ring_full(&frame.header)),",
