@@ -24,7 +24,7 @@ struct Mutation {
 /// What a hunt says when a judge found something.
 const FOUND: &str = "The least of it: soundpost-sim shrink";
 
-const MUTATIONS: [Mutation; 23] = [
+const MUTATIONS: [Mutation; 22] = [
     Mutation {
         promise: "no_std",
         does: "the core asks for an allocator",
