@@ -122,6 +122,10 @@ fn fault(dice: &mut Dice, kinds: &[Kind], trouble: u64, long: bool) -> Fault {
             fault.audio = Some(us(dice, 0, 20_000));
             fault.io = Some(us(dice, 0, 100_000));
         }
+        Kind::Reclaim => {
+            fault.percent = Some(percent(dice, 20.0));
+            fault.io = Some(us(dice, 0, 200_000));
+        }
         Kind::Join => fault.count = Some(dice.between(1, 10) as u32),
         Kind::Flood => fault.count = Some(dice.between(2, 8) as u32),
         _ => {}

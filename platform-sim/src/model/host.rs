@@ -18,6 +18,8 @@ pub struct Host {
     options: HostOptions,
     /// By order of the scenario: something else has the processor for up to so long.
     pub starved: Option<HostOptions>,
+    /// By order of the scenario: so many percent of what is not locked in memory waits up to so long for its pages.
+    pub reclaimed: Option<(f64, Span)>,
     dice: Dice,
     /// The latest that the audio thread ever was.
     pub worst: Span,
@@ -27,7 +29,7 @@ impl Host {
     /// A machine.
     #[must_use]
     pub fn new(options: HostOptions, seed: u64, who: &str) -> Self {
-        Self { options, starved: None, dice: Dice::new(seed, who), worst: Span::ZERO }
+        Self { options, starved: None, reclaimed: None, dice: Dice::new(seed, who), worst: Span::ZERO }
     }
 
     /// How late the audio thread wakes up this time.
@@ -37,14 +39,16 @@ impl Host {
         late
     }
 
-    /// How late something else wakes up this time.
+    /// How late something else wakes up this time. (The audio threads' memory is locked: no page of theirs is taken.)
     pub fn io_late(&mut self) -> Span {
-        self.late(self.options.io, self.starved.map(|starved| starved.io))
+        let late = self.late(self.options.io, self.starved.map(|starved| starved.io));
+        let waits = self.reclaimed.filter(|(percent, _)| self.dice.happens(*percent));
+        late.plus(waits.map_or(Span::ZERO, |(_, most)| Span::from_micros(self.dice.between(0, most.as_micros()))))
     }
 
     /// Nothing disturbs it any more.
     pub fn heal(&mut self) {
-        self.starved = None;
+        (self.starved, self.reclaimed) = (None, None);
     }
 
     fn late(&mut self, mean: Span, starved: Option<Span>) -> Span {

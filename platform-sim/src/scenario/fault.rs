@@ -66,6 +66,8 @@ pub enum Kind {
     Cut,
     /// Something else has the processor: audio threads wake up to `audio` late for the time, the rest up to `io`.
     Starve,
+    /// Memory is short: of the turns of what is not locked in memory `percent` wait up to `io` for their pages.
+    Reclaim,
     /// A process dies.
     Crash,
     /// A process does nothing any more.
@@ -107,7 +109,7 @@ pub struct Fault {
     /// Of [`Kind::Drift`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ppm: Option<Ppm>,
-    /// Of [`Kind::Loss`].
+    /// Of [`Kind::Loss`] and [`Kind::Reclaim`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub percent: Option<Percent>,
     /// Of [`Kind::Delay`].
@@ -119,7 +121,7 @@ pub struct Fault {
     /// Of [`Kind::Starve`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<Time>,
-    /// Of [`Kind::Starve`].
+    /// Of [`Kind::Starve`] and [`Kind::Reclaim`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub io: Option<Time>,
     /// Of [`Kind::Join`] and [`Kind::Flood`].
@@ -163,6 +165,7 @@ impl Kind {
             Self::Delay => (LINKS, true, &["extra"]),
             Self::Squeeze => (LINKS, true, &["bandwidth"]),
             Self::Starve => (&[Part::Host], true, &["audio", "io"]),
+            Self::Reclaim => (&[Part::Host], true, &["percent", "io"]),
             Self::Crash | Self::Hang => (WORKERS, false, &[]),
             Self::CrashLoop | Self::SlowDeath => (WORKERS, true, &[]),
             Self::Join => (&[Part::Crowd], true, &["count"]),
@@ -175,7 +178,7 @@ impl Kind {
     }
 
     /// Everything that can happen.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Xrun,
         Self::Suspend,
         Self::Unplug,
@@ -189,6 +192,7 @@ impl Kind {
         Self::Squeeze,
         Self::Cut,
         Self::Starve,
+        Self::Reclaim,
         Self::Crash,
         Self::Hang,
         Self::CrashLoop,

@@ -22,6 +22,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("usb-replug", include_str!("../../scenarios/usb-replug.toml")),
     ("worker-crash-loop", include_str!("../../scenarios/worker-crash-loop.toml")),
     ("cpu-starvation", include_str!("../../scenarios/cpu-starvation.toml")),
+    ("memory-pressure", include_str!("../../scenarios/memory-pressure.toml")),
     ("fifty-listeners", include_str!("../../scenarios/fifty-listeners.toml")),
     ("mute-switch", include_str!("../../scenarios/mute-switch.toml")),
     ("bad-transport", include_str!("../../scenarios/bad-transport.toml")),

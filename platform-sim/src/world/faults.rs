@@ -61,6 +61,10 @@ impl World<'_, '_, '_> {
                 let options = HostOptions { audio: most(fault.audio), io: most(fault.io) };
                 self.device_host.borrow_mut().starved = begins.then_some(options);
             }
+            (Kind::Reclaim, begins) => {
+                let waits = (fault.percent.unwrap_or_default().0, fault.io.unwrap_or_default().0);
+                self.device_host.borrow_mut().reclaimed = begins.then_some(waits);
+            }
             (Kind::Crash | Kind::Hang | Kind::CrashLoop | Kind::SlowDeath, _) => self.process(fault, begins),
             (Kind::Join | Kind::StopReading, _) => self.throng(fault, index, begins),
             (Kind::Flood, begins) => self.copies = if begins { fault.count.unwrap_or(1) } else { 1 },
