@@ -110,6 +110,8 @@ fn fault(dice: &mut Dice, kinds: &[Kind], trouble: u64, long: bool) -> Fault {
         true => 10_000,
         false => 1_000,
     };
+    // What dies soon after each start is given up only after a while.
+    let longest = if kind == Kind::CrashLoop { longest.max(60_000) } else { longest };
     let lasts = if kind.takes_time() { ms(dice, 1, longest) } else { Time::default() };
     let mut fault = Fault::new(at, lasts, on, kind);
     match kind {
