@@ -45,8 +45,13 @@ pub fn draw(seed: u64) -> Scenario {
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|_| dice.happens(40.0)).collect();
     if !kinds.is_empty() {
         scenario.fault = (0..faults).map(|_| fault(&mut dice, &kinds, trouble, long)).collect();
-        scenario.fault.sort_by_key(|fault| fault.at);
     }
+    // What dies soon after each start is given up only after minutes.
+    if long && dice.happens(50.0) {
+        let on = *dice.pick(Kind::CrashLoop.parts());
+        scenario.fault.push(Fault::new(ms(&mut dice, 500, 20_000), Time::ms(trouble), on, Kind::CrashLoop));
+    }
+    scenario.fault.sort_by_key(|fault| fault.at);
     scenario
 }
 
@@ -110,8 +115,6 @@ fn fault(dice: &mut Dice, kinds: &[Kind], trouble: u64, long: bool) -> Fault {
         true => 10_000,
         false => 1_000,
     };
-    // What dies soon after each start is given up only after a while.
-    let longest = if kind == Kind::CrashLoop { longest.max(60_000) } else { longest };
     let lasts = if kind.takes_time() { ms(dice, 1, longest) } else { Time::default() };
     let mut fault = Fault::new(at, lasts, on, kind);
     match kind {
