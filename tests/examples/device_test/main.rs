@@ -31,9 +31,8 @@ const SOAK: Duration = Duration::from_secs(600);
 type Test = (&'static str, &'static str, fn(&mut Bench) -> Outcome);
 
 /// The shortest first.
-const TESTS: [Test; 9] = [
+const TESTS: [Test; 8] = [
     ("loop", "speech through a loop of the kernel, captured and played", loops::both_ways),
-    ("gadget", "a USB gadget whose host never asks for sound", states::gadget),
     ("sleep", "the kernel puts every device to sleep and wakes them, while they play", states::sleeps),
     ("restart", "the daemon is ended, and killed, and started again", faults::restarts),
     ("stall", "the process stands still for 30 to 200 ms, again and again", faults::stalls),

@@ -20,9 +20,6 @@ use std::path::{Path, PathBuf};
 /// Drivers that are loaded when the board starts.
 const DRIVERS: [&str; 5] = ["virtio_mmio", "virtio_console", "snd_aloop", "xhci_pci", "snd_usb_audio"];
 
-/// Drivers of a USB sound gadget with a host of its own, which a test loads.
-const GADGET_DRIVERS: [&str; 2] = ["usb_f_uac2", "dummy_hcd"];
-
 /// Programs of alsa-utils: what plays to the daemon, records it, and turns its card's clock.
 const PLAYERS: [&str; 3] = ["aplay", "arecord", "amixer"];
 
@@ -122,16 +119,11 @@ fn image(board: &Path, system: &Path, program: &Path) -> Result<Vec<u8>, String>
 
 /// The drivers, and the order in which they are loaded.
 fn add_drivers(image: &mut Image, of_kernel: &Path) -> Result<(), String> {
-    let modules = Modules::below(of_kernel)?;
-    let at_start = modules.in_order(&DRIVERS)?;
-    let mut for_gadget = modules.in_order(&GADGET_DRIVERS)?;
-    for_gadget.retain(|module| at_start.iter().all(|other| other.name != module.name));
-    for (file, drivers) in [("modules/order", at_start), ("modules/gadget", for_gadget)] {
-        let order: String = drivers.iter().map(|module| format!("{}\n", module.name)).collect();
-        image.file(file, order.as_bytes());
-        for module in drivers {
-            image.file(&format!("modules/{}.ko", module.name), &module.bytes);
-        }
+    let drivers = Modules::below(of_kernel)?.in_order(&DRIVERS)?;
+    let order: String = drivers.iter().map(|module| format!("{}\n", module.name)).collect();
+    image.file("modules/order", order.as_bytes());
+    for module in drivers {
+        image.file(&format!("modules/{}.ko", module.name), &module.bytes);
     }
     Ok(())
 }
