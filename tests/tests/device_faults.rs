@@ -180,15 +180,20 @@ fn a_device_that_is_pulled_out_and_put_back_is_heard_within_a_second() {
 #[test]
 fn a_clock_that_stands_still_is_a_state_and_is_heard_at_once_when_it_goes_on() {
     let house = House::open(Wishes::default());
-    for (device, direction) in [(&house.microphone, "capture"), (&house.speaker, "playback")] {
-        device.change(|wishes| wishes.stopped = 1);
-        let began = Instant::now();
+    let sides = [(&house.microphone, "capture"), (&house.speaker, "playback")];
+    // It wakes nobody any more, or wakes us for nothing.
+    for (stopped, (device, direction)) in [1, 2].into_iter().flat_map(|how| sides.map(|side| (how, side))) {
+        device.change(|wishes| wishes.stopped = stopped);
+        let (began, cpu) = (Instant::now(), house.cpu());
         let status = house.wait_for(direction, "stopped");
-        let seen = began.elapsed();
+        let (seen, used) = (began.elapsed(), house.cpu() - cpu);
         assert_eq!(status[direction]["device"]["reason"], "its clock stands still");
         device.change(|wishes| wishes.stopped = 0);
         let back = house.until_sound(device);
-        println!("{direction} clock stops: said after {seen:?}; sound {back:?} after it goes on");
+        let how = if stopped == 1 { "stops" } else { "stops and wakes us" };
+        println!(
+            "{direction} clock {how}: said after {seen:?} ({used:?} of processor time); sound {back:?} after it goes on"
+        );
         assert!(back <= Duration::from_millis(100), "{back:?}");
         assert_eq!(device.seen().opens, 1, "it was never closed");
         house.wait_for(direction, "running");
@@ -266,6 +271,7 @@ fn a_device_that_is_taken_at_the_start_is_refused_and_later_is_waited_for() {
     house.microphone.change(|wishes| wishes.gone = 0);
     let why = || house.status()["capture"]["device"]["reason"].as_str().unwrap_or_default().to_owned();
     assert!(until(SOON, || why().contains("another program is using it")), "{}", why());
+    assert!(why().starts_with("No such device"), "what went wrong first: {}", why());
     house.microphone.change(|wishes| wishes.open_errno = 0);
     assert!(house.until_sound(&house.microphone) <= Duration::from_secs(1));
 }

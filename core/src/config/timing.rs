@@ -13,12 +13,14 @@ pub struct Timing {
     pub capture_periods: u32,
     /// Periods that a playback device holds: delay on every path, and all there is against a late wake-up.
     pub playback_periods: u32,
-    /// Most periods in the playback device's queue. It is one longer each time that a device runs dry before it has once
-    /// played for [`Timing::settled`]: then it takes more at once than is kept there. It is delay, and it stays until the
-    /// device is opened anew: so not many.
+    /// Most periods in the playback device's queue, see [`crate::queue`]: it is delay, so not many.
     pub playback_periods_max: u32,
-    /// A device that has played for so long without running dry has enough in its queue.
-    pub settled: Span,
+    /// A queue in which less is left than the period divided by this is too short: it will run dry.
+    pub queue_scarce: u32,
+    /// A queue that had more than a period to spare for so long gives one back.
+    pub queue_patience: Span,
+    /// No queue that ran dry after it gave one back waits longer for the next time.
+    pub queue_patience_max: Span,
     /// A device that moves nothing for so long stands still.
     pub device_deadline: Span,
     /// `SCHED_FIFO` priority of the audio threads, where the system grants it: above ordinary work, below
@@ -36,7 +38,9 @@ pub const TIMING: Timing = Timing {
     capture_periods: 32,
     playback_periods: 3,
     playback_periods_max: 6,
-    settled: Span::from_millis(25),
+    queue_scarce: 4,
+    queue_patience: Span::from_millis(10_000),
+    queue_patience_max: Span::from_millis(640_000),
     device_deadline: Span::from_millis(500),
     rt_priority: 45,
     io_nice: -11,

@@ -47,6 +47,8 @@ struct Desk<'a> {
     clock: &'a Cell<Instant>,
     reads: u32,
     heard: &'a Cell<Option<i16>>,
+    /// It answers, and has no sound.
+    stands: bool,
 }
 
 impl Clock for &Cell<Instant> {
@@ -67,6 +69,9 @@ impl PcmIn for Desk<'_> {
     fn read(&mut self, into: &mut [i16]) -> Result<Read, PcmError> {
         self.clock.set(self.clock.get().plus(Span::from_samples(PERIOD as u64)));
         self.reads += 1;
+        if self.stands {
+            return Ok(Read { samples: 0, pending: 0 });
+        }
         if self.reads == 3 {
             return Err(PcmError::Xrun);
         }
@@ -117,7 +122,7 @@ fn what_goes_in_comes_out_and_every_slot_comes_back() {
     let (mut arrival, arrived) = arrivals.split();
     let ((captured, mut capture_report), (played, mut playback_report)) = (cells.0.split(), cells.1.split());
     let (clock, heard) = (Cell::new(Instant::ZERO), Cell::new(None));
-    let desk = || Desk { clock: &clock, reads: 0, heard: &heard };
+    let desk = || Desk { clock: &clock, reads: 0, heard: &heard, stands: false };
 
     let stream = Quality::Medium.stream(Direction::Capture, Content::Voice).with_frame(FrameLen::Ms2_5);
     let links = CaptureLinks { pool: &pool, commands, packets, reports: captured };
@@ -147,4 +152,38 @@ fn what_goes_in_comes_out_and_every_slot_comes_back() {
     drop((microphone, speaker, arrival, handed_over));
     drop((queues, arrivals));
     assert_eq!(pool.stats().in_use, 0, "I4: every slot is back");
+}
+
+#[test]
+fn a_device_that_wakes_us_without_sound_stands_still_all_the_same() {
+    let pool: Pool<Frame, SLOTS> = Pool::new(Frame::EMPTY);
+    let mut queues = (Queue::<_, COMMAND_RING_LEN>::new(), Queue::<_, HANDOVER_RING_LEN>::new());
+    let mut cell = Latest::new(CaptureReport::default());
+    let (_command, commands) = queues.0.split();
+    let (packets, _packets) = queues.1.split();
+    let (reports, _reports) = cell.split();
+    let (clock, heard) = (Cell::new(Instant::ZERO), Cell::new(None));
+    let desk = Desk { clock: &clock, reads: 3, heard: &heard, stands: true };
+    let stream = Quality::Medium.stream(Direction::Capture, Content::Voice).with_frame(FrameLen::Ms2_5);
+    let links = CaptureLinks { pool: &pool, commands, packets, reports };
+    let mut microphone = CaptureRig::new(desk, &clock, Capture::new(Toy, stream), links);
+
+    let mut stopped = 0;
+    while clock.get() < Instant::ZERO.plus(Span::from_millis(600)) {
+        microphone.turn().unwrap();
+        stopped += u32::from(microphone.recovery().trouble().is_some());
+        if stopped == 1 {
+            let after = clock.get().since(Instant::ZERO).as_micros();
+            assert!((500_000..510_000).contains(&after), "{after}");
+        }
+    }
+    assert!(stopped > 30, "it goes on standing still");
+    assert_eq!((microphone.recovery().counts().stops, microphone.recovery().counts().restarts), (1, 1));
+    microphone.device().stands = false;
+    microphone.turn().unwrap();
+    assert_eq!(microphone.recovery().trouble(), None);
+    // And for ever: it is opened again at every fourth deadline.
+    microphone.device().stands = true;
+    let lost = (0..10_000).find_map(|_| microphone.turn().err());
+    assert_eq!(lost, Some(PcmError::Stopped));
 }

@@ -158,3 +158,17 @@ fn after_any_five_events_every_fault_leads_to_a_bounded_wait() {
         }
     }
 }
+
+#[test]
+fn a_device_that_fails_for_ever_is_opened_so_many_times_a_minute_and_no_more() {
+    let in_minute = |opens: bool, minute: u64| {
+        let mut at = 0;
+        let times = waits(200, opens).into_iter().map(|wait| {
+            at += wait;
+            at
+        });
+        times.filter(|ms| ms / 60_000 == minute).count()
+    };
+    assert_eq!([0, 1, 5].map(|minute| in_minute(true, minute)), [14, 6, 6], "it opens, and fails");
+    assert_eq!([0, 1].map(|minute| in_minute(false, minute)), [80, 75], "it is not there");
+}

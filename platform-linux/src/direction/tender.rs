@@ -89,8 +89,10 @@ impl<'a, T: Proves> Tender<'a, T> {
     /// Opens a device after the one in use was closed, again and again until that works; `None` when the thread is to
     /// stop.
     pub(super) fn reopen(&mut self, why: PcmError, recovery: &mut Recovery) -> Option<T> {
-        let mut reason = Reason::new(&why_lost(why));
-        self.outlook.shown.set(State::Lost(reason));
+        // What went wrong first stays in sight, whatever keeps the device from coming back.
+        let first = why_lost(why);
+        let mut shown = State::Lost(Reason::new(&first));
+        self.outlook.shown.set(shown);
         // It may hold what is to be opened now.
         self.scout = None;
         // One that is gone says so itself when it is opened.
@@ -103,15 +105,15 @@ impl<'a, T: Proves> Tender<'a, T> {
             let Outlook { choice, preference, open, .. } = &self.outlook;
             match choice.open(preference.order(now()), |uri| open(uri)) {
                 Ok((device, opened)) => {
-                    self.outlook.shown.set(State::Opened(reason));
+                    self.outlook.shown.set(State::Opened(Reason::new(&first)));
                     self.take(opened);
                     return Some(device);
                 }
                 Err(error) => {
                     recovery.on_open_failed(now());
-                    reason = Reason::new(&error.to_string());
-                    if self.outlook.shown.get() != State::Lost(reason) {
-                        self.outlook.shown.set(State::Lost(reason));
+                    let lost = State::Lost(Reason::new(&format!("{first}; it cannot be opened again: {error}")));
+                    if std::mem::replace(&mut shown, lost) != lost {
+                        self.outlook.shown.set(lost);
                     }
                 }
             }

@@ -2,20 +2,20 @@
 //!
 //! A few small periods of the buffer are kept full, and no more, however large it is: what is in it is delay
 //! on every path. It begins, and after it ran dry it begins again, with silence in all of them but one, so
-//! that the delay is at once what it will be. A device that soon runs dry again takes more at once than is kept
-//! there (`snd-aloop` moves by two ticks of the kernel): a period more is kept then.
+//! that the delay is at once what it will be. How many that are is core's business ([`Queue`]).
 
 use super::alsa_open::{self, Agreed};
 use super::alsa_wait::Waiter;
 use super::convert::Converter;
 use super::layout::Layout;
 use super::{OpenError, Opened, Options, Pace};
+use crate::rt::now;
 use alsa::pcm::{Frames, PCM, State};
 use soundpost_core::capacity::PERIOD_SAMPLES_MAX;
 use soundpost_core::config::TIMING;
 use soundpost_core::port::{PcmError, PcmOut};
+use soundpost_core::queue::Queue;
 use soundpost_core::recovery::Step;
-use soundpost_core::time::Span;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,14 +27,10 @@ pub struct AlsaOut {
     period: usize,
     /// What becomes of them at most, in the device's samples.
     block: usize,
-    /// Samples of the buffer that are kept full: whole periods.
-    used: usize,
     buffer: usize,
+    /// How much of the buffer is kept full.
+    queue: Queue,
     waiter: Waiter,
-    /// The device's samples that were written since it last began.
-    written: usize,
-    /// It has played for long enough without running dry.
-    settled: bool,
     raw: Vec<u8>,
     /// Where the device has another rate than core, with room for what it gives.
     converter: Option<Box<(Converter, Vec<i16>)>>,
@@ -50,10 +46,8 @@ impl AlsaOut {
             rate_hz,
             period: opened.period_samples as usize,
             block,
-            used,
             buffer,
-            written: 0,
-            settled: false,
+            queue: Queue::new(opened.period_samples, (used / block) as u32, (buffer / block) as u32),
             waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
             converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
@@ -75,39 +69,35 @@ impl AlsaOut {
     fn configure(&self) -> alsa::Result<()> {
         let params = self.pcm.sw_params_current()?;
         params.set_avail_min(self.room() as Frames)?;
-        params.set_start_threshold((self.used - self.block + 1) as Frames)?;
+        params.set_start_threshold((self.used() - self.block + 1) as Frames)?;
         self.pcm.sw_params(&params)
+    }
+
+    /// Samples of the buffer that are kept full.
+    const fn used(&self) -> usize {
+        self.queue.periods() as usize * self.block
     }
 
     /// What must be free in the buffer before a period is written.
     const fn room(&self) -> usize {
-        self.buffer - self.used + self.block
+        self.buffer - self.used() + self.block
     }
 
     /// Fills the used part but for one period, so that it starts with the next one and the queue is at once as
     /// long as it will be.
     fn fill_with_silence(&mut self) -> Result<(), PcmError> {
         self.raw.fill(0);
-        self.written = 0;
-        for _ in 1..self.used / self.block {
+        for _ in 1..self.queue.periods() {
             self.write_raw(self.block)?;
         }
         Ok(())
     }
 
-    fn write_sound(&mut self, samples: usize) -> Result<(), PcmError> {
-        self.written = self.written.saturating_add(samples);
-        self.write_raw(samples)
-    }
-
-    /// Keeps a period more, if there may be more.
-    fn lengthen(&mut self) -> Result<(), PcmError> {
-        let longer = self.used + self.block;
-        if longer <= self.buffer.min(self.block * TIMING.playback_periods_max as usize) {
-            self.used = longer;
-            self.configure().map_err(alsa_open::running)?;
-        }
-        Ok(())
+    /// It asks for sound while so much of the buffer is free: how long its queue has to be is seen by that.
+    fn look(&mut self, free: usize) -> Result<(), PcmError> {
+        let left = u32::try_from(self.buffer.saturating_sub(free)).unwrap_or(0);
+        let changed = self.queue.on_look(now(), alsa_open::core_samples(left, self.rate_hz));
+        if changed { self.configure().map_err(alsa_open::running) } else { Ok(()) }
     }
 
     /// Hands over what is encoded in the front of `raw`.
@@ -141,15 +131,21 @@ impl PcmOut for AlsaOut {
     }
 
     fn wait(&mut self) -> Result<(), PcmError> {
-        // A device may wake us early; a bounded number of times that is waited through.
-        for early in 0..8 {
+        // A device may wake us early. That is waited through, but not beyond the deadline.
+        let end = now().plus(TIMING.device_deadline);
+        let mut early = false;
+        loop {
             let free = self.pcm.avail_update().map_err(alsa_open::running)?;
             if free >= self.room() as Frames {
-                return Ok(());
+                return self.look(free as usize);
             }
-            if early > 0 {
+            if early {
+                if now() >= end {
+                    return Err(PcmError::Stopped);
+                }
                 alsa_open::nap(self.block, self.rate_hz);
             }
+            early = true;
             if self.pcm.state_raw() == State::Prepared as libc::c_int {
                 // Full, but not started: its start threshold is above what it holds.
                 self.pcm.start().map_err(alsa_open::running)?;
@@ -158,7 +154,6 @@ impl PcmOut for AlsaOut {
                 return Err(PcmError::Stopped);
             }
         }
-        Ok(())
     }
 
     fn queued(&mut self) -> u32 {
@@ -170,21 +165,21 @@ impl PcmOut for AlsaOut {
     fn write(&mut self, from: &[i16]) -> Result<(), PcmError> {
         let Some((converter, room)) = self.converter.as_deref_mut() else {
             self.layout.encode(from, &mut self.raw);
-            return self.write_sound(from.len() / self.layout.channels());
+            return self.write_raw(from.len() / self.layout.channels());
         };
         let samples = converter.run(from, room);
         self.layout.encode(&room[..samples * self.layout.channels()], &mut self.raw);
-        self.write_sound(samples)
+        self.write_raw(samples)
     }
 
     fn recover(&mut self, step: Step) -> Result<(), PcmError> {
+        let ran_dry = self.pcm.state_raw() == State::XRun as libc::c_int;
         alsa_open::recover(&self.pcm, step).map_err(alsa_open::running)?;
         if step == Step::Resume {
             return Ok(());
         }
-        self.settled |= Span::from_samples(self.written as u64) >= TIMING.settled;
-        if !self.settled {
-            self.lengthen()?;
+        if ran_dry && self.queue.on_dry(now()) {
+            self.configure().map_err(alsa_open::running)?;
         }
         self.fill_with_silence()
     }

@@ -9,6 +9,7 @@ mod bench;
 mod faults;
 mod loops;
 mod soak;
+mod states;
 mod table;
 mod usb;
 
@@ -30,10 +31,12 @@ const SOAK: Duration = Duration::from_secs(600);
 type Test = (&'static str, &'static str, fn(&mut Bench) -> Outcome);
 
 /// The shortest first.
-const TESTS: [Test; 6] = [
+const TESTS: [Test; 8] = [
     ("loop", "speech through a loop of the kernel, captured and played", loops::both_ways),
+    ("sleep", "the kernel puts every device to sleep and wakes them, while they play", states::sleeps),
     ("restart", "the daemon is ended, and killed, and started again", faults::restarts),
     ("stall", "the process stands still for 30 to 200 ms, again and again", faults::stalls),
+    ("queue", "held up for a moment, the delay grows and comes back", states::comes_back),
     ("usb", "a USB card is pulled out while it plays, and plugged in again", usb::replugged),
     ("clock", "a card whose clock is turned by 300 millionths is followed", loops::turned_clock),
     ("soak", "both ways at once for long: nothing lost, nothing grows", soak::soak),

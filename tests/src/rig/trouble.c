@@ -249,7 +249,7 @@ static int poll_revents(snd_pcm_ioplug_t *io, struct pollfd *fds, unsigned count
 	*revents = 0;
 	if (!(fds->revents & POLLIN) || read(self->timer, &ticks, sizeof ticks) < 0)
 		return 0;
-	if (self->control->stopped)
+	if (self->control->stopped == 1)
 		return 0;
 	*revents = io->stream == SND_PCM_STREAM_CAPTURE ? POLLIN : POLLOUT;
 	return 0;

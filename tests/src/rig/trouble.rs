@@ -43,7 +43,7 @@ pub struct Wishes {
     pub io_errno: u32,
     /// It is not there.
     pub gone: u32,
-    /// Its clock stands still.
+    /// Its clock stands still; 2 if it wakes who waits for it all the same.
     pub stopped: u32,
     /// It is suspended: 1 if it cannot resume, 2 if it can.
     pub suspended: u32,
