@@ -241,7 +241,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     fn reshape(&mut self) -> bool {
         self.let_go();
         let Some(shapes) = &mut self.shapes else { return true };
-        if self.engine.has_spent() || !shapes.spent.ready() {
+        if self.engine.has_spent() || !has_room(&shapes.spent) {
             return false;
         }
         if let Some(shape) = shapes.fresh.dequeue() {
@@ -254,7 +254,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     /// An encoder that is not needed any more leaves the thread.
     fn let_go(&mut self) {
         if let Some(shapes) = &mut self.shapes
-            && shapes.spent.ready()
+            && has_room(&shapes.spent)
             && let Some(encoder) = self.engine.take_spent()
         {
             // There is room.
@@ -357,9 +357,17 @@ fn mend(
 
 /// Puts `item` into `ring`, or gives it back when that is full.
 fn enqueue<T>(ring: &mut Producer<'_, T>, item: T) -> Result<(), T> {
-    // A ring has room for one at least, but nothing in the type says so, and heapless divides by its length:
-    // asking here is what leaves no panic behind.
-    if ring.capacity().wrapping_add(1) == 0 { Err(item) } else { ring.enqueue(item) }
+    if has_no_length(ring) { Err(item) } else { ring.enqueue(item) }
+}
+
+fn has_room<T>(ring: &Producer<'_, T>) -> bool {
+    !has_no_length(ring) && ring.ready()
+}
+
+/// A ring has room for one at least, but nothing in the type says so, and heapless divides by its length: asking is what
+/// leaves no panic behind.
+fn has_no_length<T>(ring: &Producer<'_, T>) -> bool {
+    ring.capacity().wrapping_add(1) == 0
 }
 
 /// Everything that the playback thread owns.
