@@ -39,6 +39,13 @@ pub trait Encode {
     /// # Errors
     /// [`CodecError`] if the codec refuses one; it then keeps what it had for that one.
     fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError>;
+
+    /// The next frame is the last one: it should leave a decoder in a state that another encoder can go on from.
+    fn wind_up(&mut self) {}
+
+    /// Hears what another encoder coded last, so that the first frame joins on to it for a decoder that heard that one.
+    /// Nothing needs to be done by an encoder without memory.
+    fn prime(&mut self, _past: &[i16]) {}
 }
 
 /// Bytes to samples.

@@ -14,6 +14,8 @@ pub use playout::{Playout, Terms};
 pub use text::ConfigError;
 pub use timing::{TIMING, Timing};
 
+use crate::time::SAMPLE_RATE_HZ;
+
 /// The four quality presets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -137,6 +139,8 @@ pub struct Tuning {
     pub rate: Rate,
     /// Expected kind of sound.
     pub signal: SignalKind,
+    /// Let the bitrate follow the sound, within a packet's worth (constrained VBR); else all packets are of one size.
+    pub vbr: bool,
     /// Send next to nothing during silence.
     pub dtx: bool,
     /// Write in-band redundancy for the loss that is expected (speech modes only).
@@ -284,6 +288,7 @@ impl Quality {
                 complexity: preset.complexity,
                 rate,
                 signal: preset.signal,
+                vbr: true,
                 dtx: preset.dtx,
                 expected_loss_percent: 0,
             },
@@ -303,16 +308,29 @@ impl Quality {
 }
 
 impl Stream {
-    /// The least that turns this stream into `to`.
+    /// The least that turns this stream into `to` without being heard.
+    ///
+    /// An encoder keeps what its frame may be smaller or larger by than the mean, and speech modes end where frames
+    /// become short; so much of a change is heard, and another encoder, which hears what was, is not.
     #[must_use]
     pub fn diff(self, to: Self) -> Change {
+        let same_kind = self.channels == to.channels && self.application == to.application;
+        let same_modes = self.application == Application::LowDelay || self.frame.has_speech() == to.frame.has_speech();
+        let saves_much = to.frame_bytes().saturating_mul(2) < self.frame_bytes();
         if self == to {
             Change::None
-        } else if self.channels == to.channels && self.application == to.application {
+        } else if same_kind && same_modes && !saves_much {
             Change::Retune(to.tuning, to.frame)
         } else {
             Change::Reshape(to)
         }
+    }
+
+    /// Coded bytes in a frame, on average.
+    #[must_use]
+    pub const fn frame_bytes(self) -> u32 {
+        let bits = self.tuning.bitrate.bps() as u64 * self.frame.samples() as u64 / SAMPLE_RATE_HZ as u64;
+        (bits / 8) as u32
     }
 
     /// The same stream in frames of another length.
@@ -377,6 +395,12 @@ impl FrameLen {
             Self::Ms40 => 1920,
             Self::Ms60 => 2880,
         }
+    }
+
+    /// Whether a frame is long enough for the speech modes.
+    #[must_use]
+    pub const fn has_speech(self) -> bool {
+        self.samples() >= Self::Ms10.samples()
     }
 
     /// The length of `samples` samples at 48 kHz, if a frame can have it.
@@ -513,5 +537,18 @@ mod tests {
         assert_eq!(medium.diff(medium), Change::None);
         assert_eq!(medium.diff(high), Change::Retune(high.tuning, high.frame));
         assert_eq!(medium.diff(low), Change::Reshape(low));
+        assert_eq!(high.diff(medium), Change::Retune(medium.tuning, medium.frame));
+    }
+
+    #[test]
+    fn another_encoder_takes_over_where_the_same_one_would_be_heard() {
+        let low = Quality::Low.stream(Direction::Capture, Content::Voice);
+        let short = low.with_frame(FrameLen::Ms5);
+        assert_eq!(low.diff(short), Change::Reshape(short), "speech modes end");
+        assert_eq!(short.diff(low), Change::Reshape(low));
+        let ultra = Quality::Ultra.stream(Direction::Capture, Content::Voice);
+        let medium = Quality::Medium.stream(Direction::Capture, Content::Voice).with_frame(FrameLen::Ms10);
+        assert_eq!(ultra.diff(medium), Change::Reshape(medium), "it would save for several frames");
+        assert_eq!(medium.diff(ultra), Change::Retune(ultra.tuning, ultra.frame));
     }
 }

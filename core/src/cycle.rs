@@ -9,7 +9,7 @@ use crate::capacity::{
 };
 use crate::codec::{Decode, Encode, Extent, Payload, opus_samples};
 use crate::config::TIMING;
-use crate::engine::capture::{Capture, Command, Outcome};
+use crate::engine::capture::{Capture, Command, Outcome, Shape};
 use crate::engine::playback::Playback;
 use crate::jitter::Arrival;
 use crate::latest::Publisher;
@@ -85,6 +85,15 @@ pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
     idle: Option<Instant>,
     recovery: Recovery,
     watch: Stopwatch,
+    shapes: Option<ShapeLinks<'a, E>>,
+}
+
+/// The rings in which encoders come to a capture rig, and leave it.
+pub struct ShapeLinks<'a, E> {
+    /// Each comes before its [`Command::Reshape`].
+    pub fresh: Consumer<'a, Shape<E>>,
+    /// For each that came, one leaves, some time later. As long as there is no room here, none is taken.
+    pub spent: Producer<'a, E>,
 }
 
 /// The rings and the pool of a capture rig.
@@ -118,7 +127,15 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             idle: None,
             recovery: Recovery::default(),
             watch: Stopwatch::new(),
+            shapes: None,
         }
+    }
+
+    /// The same rig, which can be given other encoders.
+    #[must_use]
+    pub fn with_shapes(mut self, shapes: ShapeLinks<'a, E>) -> Self {
+        self.shapes = Some(shapes);
+        self
     }
 
     /// The engine, to look at.
@@ -217,7 +234,11 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     /// Takes the commands that wait, so many in one turn; returns how many.
     fn obey(&mut self) -> u32 {
         let mut taken = 0_u32;
+        self.let_go();
         for _ in 0..COMMANDS_PER_TURN {
+            if self.commands.peek() == Some(&Command::Reshape) && !self.reshape() {
+                break;
+            }
             let Some(command) = self.commands.dequeue() else {
                 break;
             };
@@ -234,6 +255,31 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             self.report();
         }
         taken
+    }
+
+    /// Gives the engine the encoder that came with a command, if there is room for the one that goes.
+    fn reshape(&mut self) -> bool {
+        self.let_go();
+        let Some(shapes) = &mut self.shapes else { return true };
+        if self.engine.has_spent() || !has_room(&shapes.spent) {
+            return false;
+        }
+        if let Some(shape) = shapes.fresh.dequeue() {
+            self.engine.reshape(shape);
+        }
+        self.let_go();
+        true
+    }
+
+    /// An encoder that is not needed any more leaves the thread.
+    fn let_go(&mut self) {
+        if let Some(shapes) = &mut self.shapes
+            && has_room(&shapes.spent)
+            && let Some(encoder) = self.engine.take_spent()
+        {
+            // There is room.
+            let _ = enqueue(&mut shapes.spent, encoder);
+        }
     }
 
     /// The device is over: the frame under way goes out, filled up with silence.
@@ -264,21 +310,22 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
 
     /// Feeds `got` values of the period to the engine, in the engine's layout of channels.
     fn take_in(&mut self, first: Instant, got: usize, channels: usize, turn: &mut Turn) {
-        let coded = self.engine.stream().channels.count();
-        let source = self.period.get(..got).unwrap_or(&[]);
-        let end = signal::convert_channels(source, channels, &mut self.converted, coded);
-        let (mut from, mut at) = (0_usize, first);
-        // Each round takes at least one value, so it ends.
-        while from < end {
-            let rest = self.converted.get(from..end).unwrap_or(&[]);
-            let taken = self.engine.feed(at, rest);
+        let (mut begin, mut at) = (0_usize, first);
+        // Each round takes at least one sample, so it ends.
+        while begin < got {
+            // Between two frames another encoder may take over, with another number of channels.
+            let coded = self.engine.stream().channels.count();
+            let source = self.period.get(begin..got).unwrap_or(&[]);
+            let end = signal::convert_channels(source, channels, &mut self.converted, coded);
+            let taken = self.engine.feed(at, self.converted.get(..end).unwrap_or(&[]));
+            let samples = taken.checked_div(coded).unwrap_or(0);
             if self.engine.is_full() {
                 self.hand_over(turn);
-            } else if taken == 0 {
+            } else if samples == 0 {
                 break;
             }
-            from = from.saturating_add(taken);
-            at = first.plus(Span::from_samples(from.checked_div(coded).unwrap_or(0) as u64));
+            begin = begin.saturating_add(samples.saturating_mul(channels));
+            at = first.plus(Span::from_samples(begin.checked_div(channels).unwrap_or(0) as u64));
         }
     }
 
@@ -330,9 +377,17 @@ fn mend(
 
 /// Puts `item` into `ring`, or gives it back when that is full.
 fn enqueue<T>(ring: &mut Producer<'_, T>, item: T) -> Result<(), T> {
-    // A ring has room for one at least, but nothing in the type says so, and heapless divides by its length:
-    // asking here is what leaves no panic behind.
-    if ring.capacity().wrapping_add(1) == 0 { Err(item) } else { ring.enqueue(item) }
+    if has_no_length(ring) { Err(item) } else { ring.enqueue(item) }
+}
+
+fn has_room<T>(ring: &Producer<'_, T>) -> bool {
+    !has_no_length(ring) && ring.ready()
+}
+
+/// A ring has room for one at least, but nothing in the type says so, and heapless divides by its length: asking is what
+/// leaves no panic behind.
+fn has_no_length<T>(ring: &Producer<'_, T>) -> bool {
+    ring.capacity().wrapping_add(1) == 0
 }
 
 /// Everything that the playback thread owns.

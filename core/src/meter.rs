@@ -128,6 +128,9 @@ pub struct CaptureReport {
     pub level: Level,
     /// Commands taken; wraps.
     pub commands: u32,
+    /// Of these and of other encoders handed over, changes of the stream that are in effect: the next frame is coded as
+    /// the last of them says; wraps.
+    pub changes: u32,
     /// Whether the last of them left it muted.
     pub is_muted: bool,
     /// How long it takes to encode a frame, and how late turns are.

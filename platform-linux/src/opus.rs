@@ -1,8 +1,9 @@
 //! libopus behind core's codec traits. Objects are built before the audio starts; coding allocates nothing.
 
-use opus::{Application, Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
+use opus::{Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
+use soundpost_core::capacity::PAYLOAD_MAX;
 use soundpost_core::codec::{CodecError, Decode, Encode, Input};
-use soundpost_core::config::{self, Rate, SignalKind, Stream, Tuning};
+use soundpost_core::config::{self, Application, Rate, SignalKind, Stream, Tuning};
 use soundpost_core::time::SAMPLE_RATE_HZ;
 
 /// An encoder for one stream.
@@ -10,7 +11,20 @@ use soundpost_core::time::SAMPLE_RATE_HZ;
 pub struct OpusEncoder {
     encoder: Encoder,
     lookahead: u32,
+    channels: usize,
+    application: Application,
+    tuning: Tuning,
+    frame: usize,
+    /// What is coded next joins on to what another encoder coded.
+    joins: bool,
 }
+
+/// Bits a second, for each channel, of the frames beside a seam, which have to do without prediction: enough, and enough
+/// for libopus to prefer CELT to its speech modes. Short frames have the same overhead in fewer bits.
+const SEAM_BPS: u32 = 64_000;
+const SHORT_SEAM_BPS: u32 = 128_000;
+/// Shorter frames have no speech modes.
+const SHORT_SAMPLES: usize = 480;
 
 /// A decoder. It decodes packets of any channel count to the one it was made for.
 #[derive(Debug)]
@@ -26,15 +40,22 @@ impl OpusEncoder {
     /// What libopus says.
     pub fn new(stream: &Stream) -> Result<Self, opus::Error> {
         let application = match stream.application {
-            config::Application::Voip => Application::Voip,
-            config::Application::LowDelay => Application::LowDelay,
+            Application::Voip => opus::Application::Voip,
+            Application::LowDelay => opus::Application::LowDelay,
         };
         let mut encoder = Encoder::new(SAMPLE_RATE_HZ, channels(stream.channels), application)?;
-        encoder.set_vbr(true)?;
         encoder.set_vbr_constraint(true)?;
         encoder.set_lsb_depth(16)?;
         let lookahead = u32::try_from(encoder.get_lookahead()?).unwrap_or(0);
-        let mut this = Self { encoder, lookahead };
+        let mut this = Self {
+            encoder,
+            lookahead,
+            channels: stream.channels.count(),
+            application: stream.application,
+            tuning: stream.tuning,
+            frame: stream.frame.samples() as usize,
+            joins: false,
+        };
         this.set(stream.tuning)?;
         Ok(this)
     }
@@ -42,6 +63,7 @@ impl OpusEncoder {
     fn set(&mut self, tuning: Tuning) -> Result<(), opus::Error> {
         let encoder = &mut self.encoder;
         encoder.set_bitrate(Bitrate::Bits(i32::try_from(tuning.bitrate.bps()).unwrap_or(i32::MAX)))?;
+        encoder.set_vbr(tuning.vbr)?;
         encoder.set_complexity(i32::from(tuning.complexity.get()))?;
         encoder.set_max_bandwidth(bandwidth(tuning.rate))?;
         encoder.set_signal(match tuning.signal {
@@ -52,11 +74,37 @@ impl OpusEncoder {
         encoder.set_inband_fec(tuning.expected_loss_percent > 0)?;
         encoder.set_packet_loss_perc(i32::from(tuning.expected_loss_percent.min(100)))
     }
+
+    /// What one encoder knows of the past and another does not is heard as a seam. So the last frame of the one and the
+    /// first of the other are coded without prediction, and with CELT, whose frames overlap with their neighbours and need
+    /// nothing else. Where speech modes are at work, libopus goes from them to CELT and back by itself without a seam: it
+    /// is made to prefer CELT for that while. Sizes are constant meanwhile, so that no later frame has to save.
+    fn lean_on_celt(&mut self) -> Result<(), opus::Error> {
+        let bps = if self.frame < SHORT_SAMPLES { SHORT_SEAM_BPS } else { SEAM_BPS };
+        let bps = (bps * self.channels as u32).max(self.tuning.bitrate.bps());
+        let encoder = &mut self.encoder;
+        encoder.set_prediction_disabled(true)?;
+        encoder.set_vbr(false)?;
+        encoder.set_bitrate(Bitrate::Bits(i32::try_from(bps).unwrap_or(i32::MAX)))?;
+        if self.application == Application::Voip {
+            encoder.set_signal(Signal::Music)?;
+            encoder.set_max_bandwidth(bandwidth(self.tuning.rate.min(Rate::Hz16000)))?;
+            encoder.set_dtx(false)?;
+            encoder.set_inband_fec(false)?;
+        }
+        Ok(())
+    }
 }
 
 impl Encode for OpusEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
-        self.encoder.encode(pcm, out).map_err(refused)
+        let length = self.encoder.encode(pcm, out).map_err(refused)?;
+        self.frame = pcm.len() / self.channels;
+        if std::mem::take(&mut self.joins) {
+            self.encoder.set_prediction_disabled(false).map_err(refused)?;
+            self.set(self.tuning).map_err(refused)?;
+        }
+        Ok(length)
     }
 
     fn lookahead(&self) -> u32 {
@@ -64,7 +112,20 @@ impl Encode for OpusEncoder {
     }
 
     fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError> {
+        self.tuning = tuning;
         self.set(tuning).map_err(refused)
+    }
+
+    fn wind_up(&mut self) {
+        let _ = self.lean_on_celt();
+    }
+
+    fn prime(&mut self, past: &[i16]) {
+        self.joins = self.lean_on_celt().is_ok();
+        let lengths = [960, 480, 240, 120].map(|samples| samples * self.channels);
+        if let Some(newest) = lengths.into_iter().find_map(|values| past.len().checked_sub(values)) {
+            let _ = self.encoder.encode(&past[newest..], &mut [0; PAYLOAD_MAX]);
+        }
     }
 }
 
@@ -121,7 +182,7 @@ fn refused(error: opus::Error) -> CodecError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use soundpost_core::capacity::{FRAME_VALUES_MAX, PAYLOAD_MAX};
+    use soundpost_core::capacity::FRAME_VALUES_MAX;
     use soundpost_core::codec::opus_samples;
     use soundpost_core::config::{Content, Direction, FrameLen, Quality};
 

@@ -156,6 +156,20 @@ pub struct Direction {
     pub link: [u64; 4],
     /// What was sent twice.
     pub repeats: Repeats,
+    /// Presets that the governor changed to.
+    #[serde(default)]
+    pub turns: Vec<Turn>,
+}
+
+/// Another preset, by decision of the governor.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// When, in seconds.
+    pub at_s: f64,
+    /// Which.
+    pub quality: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// What was sent twice, because of loss.
@@ -221,4 +235,7 @@ pub struct Point {
     pub restarts: u64,
     /// Whether somebody plays.
     pub up: bool,
+    /// The preset, from 0 (low) to 3 (ultra).
+    #[serde(default)]
+    pub quality: u8,
 }

@@ -2,6 +2,7 @@
 
 use crate::judge::ear::Heard;
 use crate::outcome::{Point, Stages};
+use soundpost_core::config::Quality;
 use soundpost_core::time::{SAMPLE_RATE_HZ, Span};
 
 /// Least, mean and most of something.
@@ -38,6 +39,7 @@ pub(crate) struct Glance {
     pub(crate) drift: f64,
     pub(crate) restarts: u64,
     pub(crate) up: bool,
+    pub(crate) quality: Quality,
 }
 
 /// Collects what happens between two points, and the points.
@@ -100,6 +102,7 @@ impl Record {
             drift: round(glance.drift),
             restarts: glance.restarts,
             up: glance.up,
+            quality: glance.quality as u8,
         });
     }
 

@@ -1,11 +1,11 @@
 //! The simulator as somebody uses it: what it says to bad scenarios, that worlds which once broke a promise keep it, and
 //! tables of what loss, jitter and crashes cost, to be reviewed like code.
 
-use soundpost_core::config::FrameLen;
+use soundpost_core::config::{FrameLen, Quality};
 use soundpost_sim::outcome::Direction;
 use soundpost_sim::scenario::{Fault, Kind, Link, Listener, Part, Redundancy, SHIPPED, Scenario};
 use soundpost_sim::swarm;
-use soundpost_sim::units::{Percent, Time};
+use soundpost_sim::units::{Kbps, Percent, Time};
 use soundpost_sim::world::{self, Options};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -197,4 +197,56 @@ fn when_loss_is_over_copies_are_too_and_the_delay_is_what_it_was() {
     assert!((2_900..5_000).contains(&lossy.repeats.copies), "{:?}", lossy.repeats);
     let at_the_end = |way: &Direction| way.series.iter().rev().take(60).map(|point| point.target).fold(0.0, f64::max);
     assert!(at_the_end(&lossy) < at_the_end(&calm) + 2.0, "{} ms, {} ms", at_the_end(&lossy), at_the_end(&calm));
+}
+
+/// The governor's four trials, each five minutes, from the best preset: when it changed to what, and why; and what was
+/// heard with it and without.
+#[test]
+fn what_the_governor_does_is_what_the_table_says() {
+    let mut table = "# The governor's decisions, from ultra, and not real sound in % and mean delay in ms, governed and not; 5 min, trouble from 60 s on\n".to_owned();
+    let link = Link { delay: Time::ms(10), jitter: Time::ms(2), ..Link::default() };
+    let fault = |kind, on, at, lasts| Fault::new(Time::ms(at), Time::ms(lasts), on, kind);
+    let squeeze = |kbps: f64| Fault {
+        bandwidth: Some(Kbps(kbps)),
+        ..fault(Kind::Squeeze, Part::ListenerLink, 60_000, 60_000)
+    };
+    let loss = |percent, lasts| Fault {
+        percent: Some(Percent(percent)),
+        ..fault(Kind::Loss, Part::ListenerLink, 60_000, lasts)
+    };
+    let starve = Fault {
+        audio: Some(Time::ms(12)),
+        io: Some(Time::ms(40)),
+        ..fault(Kind::Starve, Part::Host, 60_000, 30_000)
+    };
+    for (name, faults, most) in [
+        ("bandwidth drops to 100 kbit/s for a minute", vec![squeeze(100.0)], 8),
+        ("bandwidth drops to 35 kbit/s for a minute", vec![squeeze(35.0)], 8),
+        ("one second of loss", vec![loss(90.0, 1_000)], 2),
+        ("14 % of loss that is not ours, for two minutes", vec![loss(14.0, 120_000)], 4),
+        ("the processor is busy with something else for 30 s", vec![starve], 8),
+    ] {
+        let run = |govern| {
+            let mut scenario = lan(link.clone());
+            scenario.duration = "5m".parse().expect("a time");
+            (scenario.preset, scenario.govern, scenario.fault) = (Quality::Ultra, govern, faults.clone());
+            let (outcome, _) = world::run(&scenario, 1, Options::default()).expect("no files");
+            assert!(outcome.verdicts.is_empty(), "{:?}", outcome.verdicts);
+            outcome.capture.expect("somebody listens")
+        };
+        let (with, without) = (run(true), run(false));
+        assert!(without.turns.is_empty());
+        let _ = writeln!(
+            table,
+            "\n## {name}\n\nNot real {:.2} %, {:.0} ms governed; {:.2} %, {:.0} ms not.\n",
+            with.not_real_percent, with.delay.mean, without.not_real_percent, without.delay.mean
+        );
+        for turn in &with.turns {
+            let _ = writeln!(table, "- {:.0} s: {} ({})", turn.at_s, turn.quality, turn.reason);
+        }
+        assert!(with.turns.len() <= most, "{name}: it does not tremble: {:?}", with.turns);
+        let last = with.series.last().expect("points");
+        assert_eq!(last.quality, Quality::Ultra as u8, "{name}: it comes back");
+    }
+    golden("quality.md", &table);
 }

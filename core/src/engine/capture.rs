@@ -4,6 +4,10 @@
 //! there. Stream time is the count of samples, gaps included: whatever happens to a frame, the next one
 //! begins exactly one frame length later.
 
+mod seam;
+
+pub use seam::{PRIMING_SAMPLES, Shape};
+
 use crate::capacity::FRAME_VALUES_MAX;
 use crate::codec::Encode;
 use crate::config::{FrameLen, Stream, Tuning};
@@ -12,6 +16,7 @@ use crate::meter::{CaptureReport, Recoveries, Work};
 use crate::signal::{self, Level};
 use crate::time::{Instant, MediaTime, Span};
 use crate::wire::{Flags, Frame, Header, Kind};
+use seam::Past;
 
 /// Samples over which sound fades towards and from a gap, so that it does not click: 1 ms.
 const GAP_FADE_SAMPLES: usize = 48;
@@ -22,6 +27,8 @@ const GAP_FADE_SAMPLES: usize = 48;
 pub enum Command {
     /// Other encoder settings and another frame length, for the same encoder.
     Retune(Tuning, FrameLen),
+    /// Go on with the encoder that was handed over beside this.
+    Reshape,
     /// Stop or resume sending; stream time goes on.
     Mute(bool),
 }
@@ -42,6 +49,12 @@ pub struct Capture<E> {
     encoder: E,
     stream: Stream,
     pending: Option<(Tuning, FrameLen)>,
+    /// The encoder that codes from the next frame on, and the one that did before the last such change.
+    next: Option<Shape<E>>,
+    spent: Option<E>,
+    /// Changes of the stream that wait for the next frame.
+    waiting: u32,
+    past: Past,
     /// What was captured before is not sent.
     heard_from: Instant,
     gathered: [i16; FRAME_VALUES_MAX],
@@ -63,6 +76,10 @@ impl<E: Encode> Capture<E> {
             encoder,
             stream,
             pending: None,
+            next: None,
+            spent: None,
+            waiting: 0,
+            past: Past::NONE,
             heard_from: Instant::ZERO,
             gathered: [0; FRAME_VALUES_MAX],
             filled: 0,
@@ -84,6 +101,7 @@ impl<E: Encode> Capture<E> {
                 bytes: 0,
                 level: Level { peak: 0, mean_square: 0 },
                 commands: 0,
+                changes: 0,
                 is_muted: false,
                 work: Work::NONE,
                 recoveries: Recoveries::NONE,
@@ -134,9 +152,36 @@ impl<E: Encode> Capture<E> {
         self.report.commands = self.report.commands.wrapping_add(1);
         match command {
             Command::Mute(muted) => self.report.is_muted = muted,
-            Command::Retune(tuning, frame) => self.pending = Some((tuning, frame)),
+            Command::Retune(tuning, frame) => {
+                self.waiting = self.waiting.saturating_add(1);
+                self.pending = Some((tuning, frame));
+            }
+            // Its encoder comes through `reshape`; one that did not come changes nothing.
+            Command::Reshape => {}
         }
         self.begin_frame();
+    }
+
+    /// Takes another encoder, which takes over when the present one has coded one more frame; settings that wait are not
+    /// for it.
+    ///
+    /// Only while nothing [is spent](Self::has_spent).
+    pub fn reshape(&mut self, shape: Shape<E>) {
+        self.waiting = self.waiting.saturating_add(1);
+        self.pending = None;
+        self.encoder.wind_up();
+        // One that waited in vain goes, too.
+        self.spent = self.next.replace(shape).map(|shape| shape.encoder);
+    }
+
+    /// Whether an encoder waits to be taken away.
+    pub const fn has_spent(&self) -> bool {
+        self.spent.is_some()
+    }
+
+    /// An encoder that is not needed any more, to be dropped elsewhere.
+    pub const fn take_spent(&mut self) -> Option<E> {
+        self.spent.take()
     }
 
     /// Counts a run over of the device.
@@ -208,7 +253,9 @@ impl<E: Encode> Capture<E> {
 
     /// Encodes the full frame into `out`.
     pub fn encode(&mut self, out: &mut Frame) -> Outcome {
-        let pcm = self.gathered.get(..self.filled).unwrap_or(&[]);
+        let pcm = self.gathered.get_mut(..self.filled).unwrap_or(&mut []);
+        self.past.pass(pcm, self.stream.channels);
+        let late = self.encoder.lookahead().saturating_add(self.past.lag());
         let coded = self.encoder.encode(pcm, out.room_mut()).ok();
         let header = coded.and_then(|length| Header::new(Kind::Packet, length).ok());
         let outcome = match header {
@@ -218,7 +265,7 @@ impl<E: Encode> Capture<E> {
                     flags: self.flags,
                     media: self.media,
                     // What the decoder makes of the packet begins that much earlier.
-                    captured: self.captured.minus(Span::from_samples(u64::from(self.encoder.lookahead()))),
+                    captured: self.captured.minus(Span::from_samples(u64::from(late))),
                     ..header
                 };
                 self.flags = Flags::NONE;
@@ -238,6 +285,8 @@ impl<E: Encode> Capture<E> {
 
     /// Passes over the full frame because no slot is free; listeners see a sequence number missing.
     pub fn skip(&mut self) {
+        let pcm = self.gathered.get_mut(..self.filled).unwrap_or(&mut []);
+        self.past.pass(pcm, self.stream.channels);
         self.report.no_slot = self.report.no_slot.wrapping_add(1);
         self.sequence = self.sequence.wrapping_add(1);
         self.next_frame();
@@ -249,6 +298,8 @@ impl<E: Encode> Capture<E> {
         self.flags = self.flags.with(Flags::GAP);
         // Sound goes on in its middle.
         self.fade_in = true;
+        // Nothing of it may be in what is coded later.
+        self.past.forget();
         self.next_frame();
     }
 
@@ -263,12 +314,20 @@ impl<E: Encode> Capture<E> {
     fn next_frame(&mut self) {
         self.media = self.media.plus(self.filled_samples());
         self.filled = 0;
+        if !self.has_spent()
+            && let Some(shape) = self.next.take()
+        {
+            self.swap(shape);
+        }
         self.begin_frame();
     }
 
     /// Applies what was asked for, if no frame is under way.
     fn begin_frame(&mut self) {
         if self.filled > 0 {
+            return;
+        }
+        if self.next.is_some() {
             return;
         }
         if let Some((tuning, frame)) = self.pending.take() {
@@ -278,6 +337,16 @@ impl<E: Encode> Capture<E> {
             self.stream.tuning = tuning;
             self.stream.frame = frame;
         }
+        self.report.changes = self.report.changes.wrapping_add(core::mem::take(&mut self.waiting));
+    }
+
+    /// The next frame is another encoder's.
+    fn swap(&mut self, shape: Shape<E>) {
+        let Shape { mut encoder, stream } = shape;
+        let late = self.encoder.lookahead().saturating_add(self.past.lag());
+        self.past.hand_over(&mut encoder, late, self.stream.channels, stream.channels);
+        self.stream = stream;
+        self.spent = Some(core::mem::replace(&mut self.encoder, encoder));
     }
 
     /// Fills the frame up with at most `lost` samples of silence; returns how many.

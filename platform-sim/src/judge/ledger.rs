@@ -18,6 +18,10 @@ pub struct Ledger {
     pub bytes: u64,
     /// Times that its device was opened again.
     pub reopened: u64,
+    /// Samples in a frame, and the frames and samples before that was so.
+    frame: u64,
+    frames_before: u64,
+    samples_before: u64,
 }
 
 /// A gap is measured by the clock, at both ends by somebody who may have been late: it may be off by so many samples
@@ -28,11 +32,11 @@ impl Ledger {
     /// A process begins.
     #[must_use]
     pub const fn new(before: MicTruth) -> Self {
-        Self { before, packets: 0, bytes: 0, reopened: 0 }
+        Self { before, packets: 0, bytes: 0, reopened: 0, frame: 0, frames_before: 0, samples_before: 0 }
     }
 
     /// Looks at the books after a turn. `waiting` packets were handed over and not taken yet.
-    pub fn check<E: Encode>(&self, court: &Court, now: Instant, engine: &Capture<E>, truth: MicTruth, waiting: u64) {
+    pub fn check<E: Encode>(&mut self, court: &Court, now: Instant, engine: &Capture<E>, truth: MicTruth, waiting: u64) {
         let report = engine.report();
         let frame = u64::from(engine.stream().frame.samples());
         let frames = report.sent + report.dropped() + report.muted;
@@ -42,7 +46,12 @@ impl Ledger {
             let (captured, lost) = (report.captured_samples, report.lost_samples);
             accuse(format!("{captured} samples captured and {lost} lost are not {stream_time} of stream time"));
         }
-        let gathered = stream_time.wrapping_sub(frames * frame);
+        if frame != self.frame {
+            // Frames become another length between two turns, or after the one frame that a turn completes.
+            self.samples_before += (frames - self.frames_before) * self.frame;
+            (self.frame, self.frames_before) = (frame, frames);
+        }
+        let gathered = stream_time.wrapping_sub(self.samples_before + (frames - self.frames_before) * frame);
         if gathered > frame {
             accuse(format!("{frames} frames of {frame} samples leave {gathered} of {stream_time} unaccounted for"));
         }

@@ -53,6 +53,7 @@ pub(super) fn section(
     let allowed = outcome.expectations.iter().find(|e| e.direction == names.key && e.what.contains("95 %"));
     delay(page, &sight, allowed.map(|expectation| expectation.at_most));
     gaps(page, &sight);
+    quality(page, &sight, way);
     cushion(page, &sight);
     drift(page, &sight);
     work(page, &sight, way);
@@ -286,6 +287,29 @@ fn gaps(page: &mut String, sight: &Sight<'_>) {
         return said(page, "Made up and silent", "All of it was real: nothing was made up, and nothing was silent.");
     }
     sight.figure(page, "gaps", "Made up and silent", &caption, &legend, &plots);
+}
+
+/// The preset over time, where it was not the same all the time.
+fn quality(page: &mut String, sight: &Sight<'_>, way: &Direction) {
+    if way.turns.is_empty() {
+        return;
+    }
+    let turns: Vec<_> = way
+        .turns
+        .iter()
+        .map(|turn| format!("{} {} ({})", clock(turn.at_s.round()), escape(&turn.quality), escape(&turn.reason)))
+        .collect();
+    let caption = format!(
+        "What the sound is coded with follows what the network and the processor carry: down at once, up after a calm. \
+         0 is low, 1 medium, 2 high, 3 ultra. Changes: {}.",
+        turns.join(", ")
+    );
+    let shape = Shape::Line(sight.each(|p| Some(f64::from(p.quality))));
+    let desc = format!("{} changes of the preset over time", way.turns.len());
+    let curves = vec![Curve { class: "target", shape }];
+    let mut plot = sight.plot("Preset", desc, Scale::over(0.0, 3.0), "", curves);
+    plot.height = 80.0;
+    sight.figure(page, "quality", "Preset", &caption, &[("target", "preset")], &[plot]);
 }
 
 /// What needs no picture.

@@ -26,6 +26,8 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("fifty-listeners", include_str!("../../scenarios/fifty-listeners.toml")),
     ("mute-switch", include_str!("../../scenarios/mute-switch.toml")),
     ("bad-transport", include_str!("../../scenarios/bad-transport.toml")),
+    ("bandwidth-drop", include_str!("../../scenarios/bandwidth-drop.toml")),
+    ("loss-that-is-not-ours", include_str!("../../scenarios/loss-that-is-not-ours.toml")),
     ("recorded-link", include_str!("../../scenarios/recorded-link.toml")),
     ("day-in-the-life", include_str!("../../scenarios/day-in-the-life.toml")),
 ];
@@ -56,6 +58,9 @@ pub struct Scenario {
     /// Whether loss is answered by sending twice.
     #[serde(default, skip_serializing_if = "is_default")]
     pub redundancy: Redundancy,
+    /// Whether the preset follows the network and the processor, and is the best that may be used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub govern: bool,
     /// What is to be heard, where sound is real.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sound: Sound,

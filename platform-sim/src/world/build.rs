@@ -2,6 +2,7 @@
 
 use super::clients::Client;
 use super::ends::{Ground, Receiver, Sender};
+use super::care::Care;
 use super::repeats::Talk;
 use super::worker::Worker;
 use super::{DAWN, Event, Line, Options, Panel, Way, World};
@@ -20,7 +21,8 @@ use crate::scenario::{self, Card, Scenario};
 use crate::trace::Trace;
 use crate::world::Codec;
 use soundpost_core::board::{LiveLamp, MicrophoneGuard, MuteSwitch, Polarity};
-use soundpost_core::config::{Channels, Content, Direction, Stream, TIMING};
+use soundpost_core::config::{Channels, Content, Direction, Quality, Stream, TIMING};
+use soundpost_core::quality::OBSERVE_EVERY;
 use soundpost_core::time::{Instant, Span};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -95,13 +97,14 @@ struct Site<'a> {
     codec: Codec,
 }
 
-impl Site<'_> {
-    fn stream(&self, direction: Direction) -> Stream {
-        let stream = self.scenario.preset.stream(direction, Content::Voice);
-        let stream = Stream { channels: Channels::Mono, ..stream };
-        self.scenario.frame.map_or(stream, |frame| stream.with_frame(frame))
-    }
+/// What is coded with a preset: markers are mono.
+pub(super) fn stream(scenario: &Scenario, quality: Quality, direction: Direction) -> Stream {
+    let stream = quality.stream(direction, Content::Voice);
+    let stream = Stream { channels: Channels::Mono, ..stream };
+    scenario.frame.map_or(stream, |frame| stream.with_frame(frame))
+}
 
+impl Site<'_> {
     fn line<'r, 'p>(&self, way: Way, sender: Card, receiver: Card) -> Line<'r, 'p> {
         let (from, to, worker, direction) = match way {
             Way::Capture => ("microphone", "listener's speaker", "capture worker", Direction::Capture),
@@ -123,13 +126,14 @@ impl Site<'_> {
         }
         let options = card(receiver, sizes.1.period, sizes.1.playback);
         let speaker = Rc::new(RefCell::new(Speaker::new(DAWN, options, ear, self.seed, to)));
-        let stream = self.stream(direction);
+        let stream = stream(self.scenario, self.scenario.preset, direction);
         Line {
             sender: Sender::new(from, mic, Rc::clone(hosts.0), self.clock.clone(), stream),
             receiver: Receiver::new(to, speaker, Rc::clone(hosts.1), self.clock.clone()),
             ledger: Ledger::default(),
             record: Record::default(),
             talk: Talk::default(),
+            care: Care::new(self.scenario, direction),
             worker: Worker::new(worker, self.court.clone(), self.seed),
             called: false,
         }
@@ -213,6 +217,11 @@ impl<'a, 'r, 'p> World<'a, 'r, 'p> {
             self.begin_sender(Way::Playback);
         }
         self.announce(self.now(), Event::Look);
+        if self.scenario.govern {
+            for way in [Way::Capture, Way::Playback] {
+                self.announce(self.now().plus(OBSERVE_EVERY), Event::Care(way));
+            }
+        }
         self.announce(self.now().plus(self.point), Event::Point);
         for (index, fault) in self.scenario.fault.iter().enumerate() {
             let at = DAWN.plus(fault.at.0);

@@ -38,6 +38,8 @@ pub(super) struct Client {
     pub(super) here: bool,
     /// Packets on their way.
     pub(super) under_way: u64,
+    /// Coded bytes in a frame of what it is sent, if that is not the packet's own size.
+    modelled: Option<u32>,
 }
 
 /// A packet on its way: when it arrives, and as what.
@@ -45,11 +47,12 @@ pub(super) type Delivery = (Instant, Bytes);
 
 impl Client {
     pub(super) fn new(link: Link, has_ears: bool) -> Self {
-        Self { link, served: Served::default(), stalled: None, has_ears, here: true, under_way: 0 }
+        Self { link, served: Served::default(), stalled: None, has_ears, here: true, under_way: 0, modelled: None }
     }
 
     /// There is a packet for it.
-    pub(super) fn offer(&mut self, now: Instant, packet: &Bytes) -> Vec<Delivery> {
+    pub(super) fn offer(&mut self, now: Instant, packet: &Bytes, modelled: Option<u32>) -> Vec<Delivery> {
+        self.modelled = modelled;
         if !self.here {
             return Vec::new();
         }
@@ -81,15 +84,26 @@ impl Client {
     }
 
     fn send(&mut self, now: Instant, packet: &Bytes) -> Vec<Delivery> {
-        let deliveries = through(&mut self.link, now, packet);
+        let deliveries = through(&mut self.link, now, packet, self.modelled);
         self.under_way += deliveries.len() as u64;
         deliveries
     }
 }
 
-/// Sends a packet over a link.
-pub(super) fn through(link: &mut Link, now: Instant, packet: &Bytes) -> Vec<Delivery> {
-    let fate = link.send(now, packet.len());
+/// What a packet's own header is on a network: RTP's.
+const RTP_BYTES: usize = 12;
+
+/// What a packet takes of a link's bandwidth. The marker codec's are as large as if a stream had been coded.
+fn weight(packet: &Bytes, modelled: Option<u32>) -> usize {
+    let Some(frame_bytes) = modelled else { return packet.len() };
+    let has_copy = wire::parse(packet).is_ok_and(|(header, ..)| header.flags.has(Flags::COPY));
+    let copy = if has_copy { redundant::LEAD_LEN + frame_bytes as usize } else { 0 };
+    RTP_BYTES + copy + frame_bytes as usize
+}
+
+/// Sends a packet over a link; `modelled` says how many coded bytes its sound stands for, if not for its own.
+pub(super) fn through(link: &mut Link, now: Instant, packet: &Bytes, modelled: Option<u32>) -> Vec<Delivery> {
+    let fate = link.send(now, weight(packet, modelled));
     let arrivals = fate.arrivals.into_iter().flatten();
     let arrives = |at| match fate.garbled {
         Some(garble) => (at, garbled(packet, garble)),

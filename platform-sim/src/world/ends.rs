@@ -7,9 +7,9 @@ use crate::model::host::Host;
 use heapless::spsc::{Consumer, Producer, Queue};
 use soundpost_core::board::{Microphone, Muted, View};
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
-use soundpost_core::config::{Channels, Stream};
-use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig, Turn};
-use soundpost_core::engine::capture::{Capture, Command};
+use soundpost_core::config::{Change, Channels, Stream};
+use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig, ShapeLinks, Turn};
+use soundpost_core::engine::capture::{Capture, Command, Shape};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
@@ -78,6 +78,8 @@ pub(super) struct Pools {
 pub(super) struct Rings<'p> {
     packets: Arena<Queue<Captured<'p>, HANDOVER_RING_LEN>>,
     commands: Arena<Queue<Command, COMMAND_RING_LEN>>,
+    fresh: Arena<Queue<Shape<SimEncoder>, COMMAND_RING_LEN>>,
+    spent: Arena<Queue<SimEncoder, COMMAND_RING_LEN>>,
     arrivals: Arena<Queue<Incoming<'p>, HANDOVER_RING_LEN>>,
     captures: Arena<Latest<CaptureReport>>,
     playbacks: Arena<Latest<PlaybackReport>>,
@@ -98,6 +100,8 @@ pub(super) struct Capturing<'r, 'p> {
     packets: Consumer<'r, Captured<'p>>,
     commands: Producer<'r, Command>,
     commands_sent: u32,
+    fresh: Producer<'r, Shape<SimEncoder>>,
+    spent: Consumer<'r, SimEncoder>,
     reports: Reader<'r, CaptureReport>,
 }
 
@@ -137,8 +141,11 @@ impl<'r, 'p> Sender<'r, 'p> {
         let engine = if muted.0 { engine.muted() } else { engine };
         let (publisher, reports) = rings.captures.alloc(Latest::new(*engine.report())).split();
         let links = CaptureLinks { pool, commands: command_out, packets: packet_in, reports: publisher };
-        let rig = Box::new(CaptureRig::new(self.port(), self.clock.clone(), engine, links));
-        self.life = Some(Capturing { rig, pool, packets, commands, commands_sent: 0, reports });
+        let (fresh, fresh_out) = rings.fresh.alloc(Queue::new()).split();
+        let (spent_in, spent) = rings.spent.alloc(Queue::new()).split();
+        let rig = CaptureRig::new(self.port(), self.clock.clone(), engine, links);
+        let rig = Box::new(rig.with_shapes(ShapeLinks { fresh: fresh_out, spent: spent_in }));
+        self.life = Some(Capturing { rig, pool, packets, commands, commands_sent: 0, fresh, spent, reports });
         self.lost = self.card.borrow_mut().open(self.clock.time()).is_err();
         self.epoch += 1;
     }
@@ -160,6 +167,26 @@ impl<'r, 'p> Sender<'r, 'p> {
         }
         self.lost = !opened;
         opened
+    }
+
+    /// Codes another stream from the next frame on, or when a process begins again.
+    pub(super) fn change(&mut self, codec: Codec, stream: Stream) {
+        let change = self.stream.diff(stream);
+        self.stream = stream;
+        let newest = self.card.borrow().newest();
+        let Some(life) = &mut self.life else { return };
+        while life.spent.dequeue().is_some() {}
+        let command = match change {
+            Change::None => return,
+            Change::Retune(tuning, frame) => Command::Retune(tuning, frame),
+            Change::Reshape(stream) => {
+                let shape = Shape { encoder: codec.encoder(&stream, newest), stream };
+                assert!(life.fresh.enqueue(shape).is_ok(), "one at a time");
+                Command::Reshape
+            }
+        };
+        assert!(life.commands.enqueue(command).is_ok(), "nobody sends so many");
+        life.commands_sent = life.commands_sent.wrapping_add(1);
     }
 
     /// When a device that was lost is tried again.

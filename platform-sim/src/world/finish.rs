@@ -290,6 +290,7 @@ fn direction(line: Line<'_, '_>, counted: Counted, link: [u64; 4]) -> Direction 
         series: line.record.into_points(),
         link,
         repeats: line.talk.repeats,
+        turns: line.care.turns,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::clients::{self, Bytes, Delivery};
 use super::worker::{Demand, Step};
-use super::{Event, Way, World};
+use super::{Codec, Event, Way, World};
 use crate::judge::ledger::Ledger;
 use crate::judge::privacy;
 use soundpost_core::board::Muted;
@@ -62,7 +62,9 @@ impl World<'_, '_, '_> {
             let at = sender.retry_at().max(self.now().plus(TICK));
             return self.announce(at, Event::ReopenSender(way, epoch));
         }
-        let due = sender.due().plus(sender.host.borrow_mut().audio_late());
+        let late = sender.host.borrow_mut().audio_late();
+        let due = sender.due().plus(late);
+        self.line(way).care.woke(late);
         self.announce(due.max(self.now().plus(TICK)), Event::Capture(way, epoch));
     }
 
@@ -124,8 +126,9 @@ impl World<'_, '_, '_> {
     /// The listener with ears is the one who reports, and so the one who gets copies.
     fn serve(&mut self, plain: &Bytes, rich: &Bytes) {
         let now = self.now();
+        let modelled = self.modelled(Way::Capture);
         for index in 0..self.clients.len() {
-            let deliveries = self.clients[index].offer(now, if index == 0 { rich } else { plain });
+            let deliveries = self.clients[index].offer(now, if index == 0 { rich } else { plain }, modelled);
             self.deliver(index, deliveries);
         }
     }
@@ -139,13 +142,19 @@ impl World<'_, '_, '_> {
         }
     }
 
+    /// Coded bytes in a frame, where packets do not have them.
+    fn modelled(&mut self, way: Way) -> Option<u32> {
+        (self.ground.codec == Codec::Marker).then(|| self.line(way).sender.stream.frame_bytes())
+    }
+
     fn talk(&mut self, packet: &Bytes) {
         if !self.talks {
             return;
         }
         let now = self.now();
+        let modelled = self.modelled(Way::Playback);
         for _ in 0..self.copies {
-            let deliveries = clients::through(&mut self.talker_link, now, packet);
+            let deliveries = clients::through(&mut self.talker_link, now, packet, modelled);
             if let Some(took) = self.talker_link.took().filter(|_| !deliveries.is_empty()) {
                 self.playback.record.network(took);
             }
@@ -183,6 +192,8 @@ impl World<'_, '_, '_> {
         match wire::parse(bytes) {
             Ok((header, payload, [])) => {
                 self.count(way, &header);
+                let took = self.now().since(header.captured);
+                self.line(way).care.took(took);
                 self.line(way).receiver.push(header, payload);
             }
             Ok(_) | Err(_) => {

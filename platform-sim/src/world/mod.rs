@@ -5,6 +5,7 @@
 //! After every event the judges look. One seed decides about all chance, so a run can be repeated to the last sample.
 
 mod build;
+mod care;
 mod clients;
 mod ends;
 mod faults;
@@ -25,6 +26,7 @@ use crate::pins::{RecorderPin, ScriptedPin};
 use crate::queue::Queue;
 use crate::record::{Glance, Record};
 use crate::scenario::{Part, Scenario};
+use care::Care;
 use clients::{Bytes, Client};
 use ends::{Ground, Pools, Receiver, Rings, Sender};
 use repeats::Talk;
@@ -117,6 +119,8 @@ enum Event {
     Heal,
     /// A sender is told what arrived.
     Report(Way, Report),
+    /// A sender's governor looks at what was measured.
+    Care(Way),
     /// A point of the record.
     Point,
 }
@@ -128,6 +132,7 @@ struct Line<'r, 'p> {
     ledger: Ledger,
     record: Record,
     talk: Talk,
+    care: Care,
     /// The process at the device's end.
     worker: Worker,
     /// Packets wait to be handed on.
@@ -250,6 +255,7 @@ impl<'r, 'p> World<'_, 'r, 'p> {
             Event::End(index) => self.end_fault(index),
             Event::Heal => self.heal(),
             Event::Report(way, report) => self.heed(way, report),
+            Event::Care(way) => self.govern(way),
             Event::Point => self.make_point(),
         }
     }
@@ -268,6 +274,7 @@ impl<'r, 'p> World<'_, 'r, 'p> {
                 drift: line.sender.card.borrow().ppm() - card.ppm(),
                 restarts: line.worker.counts().restarts,
                 up: report.playing,
+                quality: line.care.governor.quality(),
             };
             drop(card);
             line.record.point(t, heard, glance);
@@ -306,6 +313,7 @@ fn event_number(event: &Event) -> u64 {
         Event::Point => 16,
         Event::ReadSocket => 17,
         Event::Report(way, _) => 18 + *way as u64,
+        Event::Care(way) => 20 + *way as u64,
     }
 }
 

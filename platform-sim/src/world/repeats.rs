@@ -60,6 +60,7 @@ impl World<'_, '_, '_> {
     /// The sender is told.
     pub(super) fn heed(&mut self, way: Way, report: Report) {
         let now = self.now();
+        self.line(way).care.told(report);
         let talk = &mut self.line(way).talk;
         let before = talk.policy.need();
         talk.policy.observe(now, report);

@@ -14,7 +14,8 @@ use core::panic::PanicInfo;
 use soundpost_core::capacity::{CAPTURE_SLOTS, PLAYBACK_SLOTS};
 use soundpost_core::codec::opus_samples;
 use soundpost_core::cycle::{CaptureRig, Held, PlaybackRig};
-use soundpost_core::engine::capture::{Capture, Command};
+use soundpost_core::config::Stream;
+use soundpost_core::engine::capture::{Capture, Command, Shape};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::jitter::Arrival;
 use soundpost_core::latest::{Publisher, Reader};
@@ -85,6 +86,12 @@ fn entry_capture_fill_up(engine: &mut Capture<Codec>, edge: Instant) {
 #[unsafe(no_mangle)]
 fn entry_capture_apply(engine: &mut Capture<Codec>, command: &Command) {
     engine.apply(*command);
+}
+
+#[unsafe(no_mangle)]
+fn entry_capture_reshape(engine: &mut Capture<Codec>, stream: &Stream) -> bool {
+    engine.reshape(Shape { encoder: Codec, stream: *stream });
+    engine.take_spent().is_some()
 }
 
 #[unsafe(no_mangle)]

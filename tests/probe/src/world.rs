@@ -117,6 +117,15 @@ impl Encode for Codec {
     fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError> {
         count(world_call(3, tuning.bitrate.bps())).map(|_| ())
     }
+
+    fn wind_up(&mut self) {
+        world_call(4, 0);
+    }
+
+    fn prime(&mut self, past: &[i16]) {
+        // SAFETY: the slice is readable for its length.
+        unsafe { world_write(past.as_ptr(), past.len()) };
+    }
 }
 
 impl Decode for Codec {

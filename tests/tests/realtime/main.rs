@@ -13,8 +13,8 @@ use devices::{Microphone, Speaker};
 use heapless::spsc::{Producer, Queue};
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
 use soundpost_core::config::{Channels, Content, Direction, FrameLen, Quality, Stream};
-use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig};
-use soundpost_core::engine::capture::{Capture, Command};
+use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig, ShapeLinks};
+use soundpost_core::engine::capture::{Capture, Command, Shape};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::latest::Latest;
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
@@ -84,11 +84,26 @@ fn command(turn: u64, stream: &Stream) -> Option<Command> {
     }
 }
 
+/// Another encoder now and then, of another shape.
+fn another(turn: u64, stream: &Stream) -> Option<Stream> {
+    let qualities = [Quality::Low, Quality::Ultra, Quality::Medium];
+    let contents = [Content::Program, Content::Voice];
+    let n = usize::try_from(turn / 2_000).unwrap_or(0);
+    match turn % 2_000 {
+        1_500 => Some(qualities[n % 3].stream(Direction::Capture, contents[n % 2])),
+        1_510 => Some(stream.with_frame(FrameLen::Ms2_5)),
+        1_700 => Some(*stream),
+        _ => None,
+    }
+}
+
 /// Turns both cranks until so many frames were sent. What the audio threads did, and what they report.
 fn talk(stream: Stream, heard: Channels) -> (Counts, CaptureReport, PlaybackReport) {
     let (pool, far) = (Pool::<Frame, CAPTURE_SLOTS>::new(Frame::EMPTY), Pool::new(Frame::EMPTY));
     let (mut commands, mut packets) = (Queue::<_, COMMAND_RING_LEN>::new(), Queue::<_, HANDOVER_RING_LEN>::new());
     let mut arrivals = Queue::<_, HANDOVER_RING_LEN>::new();
+    let (mut fresh, mut spent) = (Queue::<_, 4>::new(), Queue::<OpusEncoder, 4>::new());
+    let ((mut fresh_in, fresh), (spent, mut spent_out)) = (fresh.split(), spent.split());
     let (mut sent, mut played) = (Latest::new(CaptureReport::default()), Latest::new(PlaybackReport::default()));
     let (mut command_in, commands) = commands.split();
     let (packets, mut packet_out) = packets.split();
@@ -99,15 +114,21 @@ fn talk(stream: Stream, heard: Channels) -> (Counts, CaptureReport, PlaybackRepo
 
     let links = CaptureLinks { pool: &pool, commands, packets, reports: sent_in };
     let encoder = Capture::new(OpusEncoder::new(&stream).expect("an encoder"), stream);
-    let mut near = CaptureRig::new(Microphone::new(clock.clone(), stream.channels), clock.clone(), encoder, links);
+    let mut near = CaptureRig::new(Microphone::new(clock.clone(), stream.channels), clock.clone(), encoder, links)
+        .with_shapes(ShapeLinks { fresh, spent });
     let decoder = Playback::new(OpusDecoder::new(heard).expect("a decoder"), heard);
     let mut speaker = PlaybackRig::new(Speaker::new(heard), clock.clone(), decoder, arrival_out, played_in);
     let mut network = Network { pool: &far, arrivals, clock, waiting: VecDeque::new(), stalled_until: 0 };
 
-    let mut total = Counts::default();
+    let (mut total, mut made, mut came_back) = (Counts::default(), 0, 0);
     for turn in 0.. {
         if let Some(command) = command(turn, &stream) {
             command_in.enqueue(command).expect("room for a command");
+        }
+        if let Some(stream) = another(turn, &stream) {
+            let shape = Shape { encoder: OpusEncoder::new(&stream).expect("an encoder"), stream };
+            assert!(fresh_in.enqueue(shape).is_ok() && command_in.enqueue(Command::Reshape).is_ok(), "room for both");
+            made += 1;
         }
         let (result, counts) = counted(|| {
             audio_path(|| {
@@ -119,6 +140,7 @@ fn talk(stream: Stream, heard: Channels) -> (Counts, CaptureReport, PlaybackRepo
             })
         });
         result.expect("the devices are never lost");
+        came_back += std::iter::from_fn(|| spent_out.dequeue()).count();
         total = Counts { heap: total.heap + counts.heap, locks: total.locks + counts.locks };
         while let Some(packet) = packet_out.dequeue() {
             network.carry(packet.with(|frame| *frame));
@@ -127,6 +149,7 @@ fn talk(stream: Stream, heard: Channels) -> (Counts, CaptureReport, PlaybackRepo
             break;
         }
     }
+    assert!(made > 6 && came_back == made, "{came_back} encoders of {made} came back");
     (total, sent.read(), played.read())
 }
 

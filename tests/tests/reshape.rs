@@ -1,0 +1,271 @@
+//! Streams change while somebody listens, and nobody hears the change: no sample is missing, stream time goes on, nothing
+//! clicks. libopus behind the real engine; one decoder hears all of it.
+
+use soundpost_core::codec::{CodecError, Decode, Encode, Input};
+use soundpost_core::config::{Application, Change, Channels, Content, Direction, FrameLen, Quality, Stream, Tuning};
+use soundpost_core::engine::capture::{Capture, Command, Outcome, Shape};
+use soundpost_core::time::{Instant, Span};
+use soundpost_core::wire::Frame;
+use soundpost_linux::opus::{OpusDecoder, OpusEncoder};
+use std::f64::consts::PI;
+use std::time::Duration;
+
+/// Speech modes look ahead so much further.
+const STEP: u64 = 192;
+/// Sound is compared in pieces of 5 ms.
+const PIECE: usize = 240;
+
+/// A tone that glides from 300 to 1300 Hz and back, every four seconds, without an end: whatever is not smooth in what is
+/// heard of it is a fault.
+fn chirp(n: u64) -> i16 {
+    let t = n as f64 / 48_000.0;
+    let slow = 2.0 * PI / 4.0;
+    let phase = 2.0 * PI * (800.0 * t + 500.0 / slow * (1.0 - (slow * t).cos()));
+    (8_000.0 * phase.sin()) as i16
+}
+
+/// An encoder that takes no care of seams: the control.
+struct Careless(OpusEncoder);
+
+impl Encode for Careless {
+    fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
+        self.0.encode(pcm, out)
+    }
+
+    fn lookahead(&self) -> u32 {
+        self.0.lookahead()
+    }
+
+    fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError> {
+        self.0.retune(tuning)
+    }
+}
+
+/// A change of the stream, and when it was heard.
+struct Seam {
+    at: u64,
+    from: Stream,
+    to: Stream,
+}
+
+#[derive(Default)]
+struct Heard {
+    sound: Vec<f64>,
+    /// Where each frame begins, and by how much it trails what was captured.
+    trails: Vec<(u64, u64)>,
+    seams: Vec<Seam>,
+    /// Encoders that were made, and settings that were changed.
+    reshapes: Vec<Duration>,
+    retunes: Vec<Duration>,
+    /// What the audio thread took for a frame, and for one after which another encoder took over.
+    frames: Vec<Duration>,
+    swaps: Vec<Duration>,
+}
+
+impl Heard {
+    /// By how much what is heard at `n` trails what was captured.
+    fn trail(&self, n: u64) -> u64 {
+        let after = self.trails.partition_point(|(begins, _)| *begins <= n);
+        self.trails[after.saturating_sub(1)].1
+    }
+
+    /// Power of the sound in the piece that begins at `n`, of what it should be, and of the difference.
+    fn piece(&self, n: u64) -> [f64; 3] {
+        let mut powers = [0.0; 3];
+        for n in n..n + PIECE as u64 {
+            let (is, ought) = (self.sound[n as usize], f64::from(chirp(n.saturating_sub(self.trail(n)))));
+            for (power, value) in powers.iter_mut().zip([is, ought, is - ought]) {
+                *power += value * value;
+            }
+        }
+        powers
+    }
+
+    /// Error of a piece, in decibels below what it should be.
+    fn error(&self, n: u64) -> f64 {
+        let [_, ought, error] = self.piece(n);
+        10.0 * (error / ought).log10()
+    }
+}
+
+/// Captures the chirp in these streams, one after the other, each for so many samples or a little more.
+fn listen<E: Encode>(streams: &[Stream], each: u64, make: impl Fn(&Stream) -> E) -> Heard {
+    let first = streams[0];
+    let mut engine = Capture::new(make(&first), first);
+    let mut decoder = OpusDecoder::new(Channels::Stereo).expect("a decoder");
+    let (mut heard, mut frame) = (Heard::default(), Frame::EMPTY);
+    for to in streams {
+        let from = *engine.stream();
+        let mut at = engine.media_time().0;
+        match from.diff(*to) {
+            Change::None => {}
+            Change::Retune(tuning, length) => {
+                let began = std::time::Instant::now();
+                engine.apply(Command::Retune(tuning, length));
+                heard.retunes.push(began.elapsed());
+            }
+            Change::Reshape(stream) => {
+                // The present encoder codes one frame more.
+                at += u64::from(from.frame.samples());
+                let began = std::time::Instant::now();
+                engine.reshape(Shape { encoder: make(&stream), stream });
+                heard.reshapes.push(began.elapsed());
+                engine.apply(Command::Reshape);
+            }
+        }
+        if from != *to {
+            heard.seams.push(Seam { at, from, to: *to });
+        }
+        let until = at + each;
+        while engine.media_time().0 < until {
+            while !engine.is_full() {
+                let n = engine.media_time().0;
+                let period: Vec<i16> =
+                    (n..n + 64).flat_map(|n| vec![chirp(n); engine.stream().channels.count()]).collect();
+                engine.feed(Instant::from_micros(1_000_000).plus(Span::from_samples(n)), &period);
+            }
+            let began = std::time::Instant::now();
+            assert_eq!(engine.encode(&mut frame), Outcome::Coded);
+            let took = began.elapsed();
+            if engine.take_spent().is_some() { &mut heard.swaps } else { &mut heard.frames }.push(took);
+            let header = frame.header;
+            assert_eq!(header.media.0, heard.sound.len() as u64, "stream time goes on, sample by sample");
+            let captured = Instant::from_micros(1_000_000).plus(Span::from_samples(header.media.0));
+            heard.trails.push((header.media.0, captured.since(header.captured).as_samples()));
+            let mut pcm = [0; 5760];
+            let samples = decoder.decode(Input::Packet(frame.payload()), &mut pcm).expect("a packet");
+            heard.sound.extend(pcm[..samples * 2].chunks(2).map(|both| f64::from(both[0])));
+        }
+        assert_eq!(engine.stream(), to, "it is what was asked for");
+    }
+    let report = engine.report();
+    let changes = heard.retunes.len() + heard.reshapes.len();
+    assert_eq!(u64::from(report.changes), changes as u64, "every change is acknowledged");
+    assert_eq!(report.encode_errors, 0);
+    heard
+}
+
+fn opus(stream: &Stream) -> OpusEncoder {
+    OpusEncoder::new(stream).expect("an encoder")
+}
+
+fn careless(stream: &Stream) -> Careless {
+    Careless(opus(stream))
+}
+
+/// All that can be coded.
+fn all_streams() -> Vec<Stream> {
+    let contents = [Content::Voice, Content::Program];
+    let presets = Quality::ALL
+        .into_iter()
+        .flat_map(|quality| contents.into_iter().map(move |content| quality.stream(Direction::Capture, content)));
+    presets.flat_map(|stream| FrameLen::ALL.map(|frame| stream.with_frame(frame))).collect()
+}
+
+/// A thousand streams that differ from one to the next, each about as often.
+fn a_thousand() -> Vec<Stream> {
+    let all = all_streams();
+    // Steps that share no factor with their number, so that each pass meets all, in another order.
+    let steps = [1, 5, 7, 11, 13, 17, 19, 23, 25, 29, 31, 35, 37, 41, 43, 47];
+    let mut at = 0;
+    (0..1_001)
+        .map(|n| {
+            at = (at + steps[n / all.len() % steps.len()]) % all.len();
+            all[at]
+        })
+        .collect()
+}
+
+/// The worst errors: in pieces that touch a seam between streams of which `is_asked` says so, and in all that do not.
+fn errors(heard: &Heard, is_asked: impl Fn(&Seam) -> bool) -> [f64; 2] {
+    let mut worst = [f64::MIN; 2];
+    for seam in heard.seams.iter().filter(|seam| is_asked(seam) && seam.at > 10_000) {
+        worst[0] = worst[0].max(heard.error(seam.at)).max(heard.error(seam.at - PIECE as u64 / 2));
+        let steady = (1..8).map(|piece| heard.error(seam.at + 2_400 + piece * PIECE as u64));
+        worst[1] = steady.fold(worst[1], f64::max);
+    }
+    worst
+}
+
+fn mean_micros(times: &[Duration]) -> f64 {
+    times.iter().sum::<Duration>().as_secs_f64() * 1e6 / times.len().max(1) as f64
+}
+
+#[test]
+fn a_thousand_changes_of_preset_frame_and_channels_leave_no_hole_no_burst_and_no_step() {
+    let streams = a_thousand();
+    let heard = listen(&streams, 4_800, opus);
+    let changes = heard.seams.len();
+    assert!(changes >= 1_000 && heard.retunes.len() + heard.reshapes.len() == changes);
+    for seam in &heard.seams {
+        let same = seam.from.channels == seam.to.channels && seam.from.application == seam.to.application;
+        let saves = seam.to.frame_bytes() * 2 < seam.from.frame_bytes();
+        let is_short = |frame| frame < FrameLen::Ms10;
+        let modes =
+            same && seam.from.application == Application::Voip && is_short(seam.from.frame) != is_short(seam.to.frame);
+        let retune = same && !saves && !modes;
+        assert_eq!(
+            matches!(seam.from.diff(seam.to), Change::Retune(..)),
+            retune,
+            "no new encoder where none is needed"
+        );
+    }
+    // Loudness, every 5 ms: neither a hole nor a burst.
+    let pieces = (10..heard.sound.len() / PIECE - 1).map(|piece| heard.piece((piece * PIECE) as u64));
+    let levels: Vec<f64> = pieces.map(|[is, ought, _]| 10.0 * (is / ought).log10()).collect();
+    let (least, most) = levels.iter().fold((0.0_f64, 0.0_f64), |(a, b), level| (a.min(*level), b.max(*level)));
+    // Every 50 ms: it is in its place. A piece that is a sample off correlates visibly less than one that is not.
+    let mut worst = 1.0_f64;
+    for begin in (4_800..heard.sound.len() - 2_400).step_by(2_400) {
+        let is = &heard.sound[begin..begin + 2_400];
+        let place = |n: usize| f64::from(chirp((n as u64).saturating_sub(heard.trail(n as u64))));
+        let ought: Vec<f64> = (begin..begin + 2_400).map(place).collect();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        worst = worst.min(dot(is, &ought) / (dot(is, is) * dot(&ought, &ought)).sqrt());
+    }
+    // What trails longer is never jumped over: a chirp is never quiet.
+    let jumps = heard.trails.windows(2).filter(|pair| pair[1].1 < pair[0].1).count();
+    println!(
+        "{changes} changes, {} of them other encoders: level {least:.1} to {most:.1} dB, correlation at least {worst:.3}, \
+         {jumps} jumps; another encoder takes {:.0} µs to make elsewhere; the audio thread takes {:.1} µs for a retune, and \
+         {:.0} µs for a frame with a swap, {:.0} µs without",
+        heard.reshapes.len(),
+        mean_micros(&heard.reshapes),
+        mean_micros(&heard.retunes),
+        mean_micros(&heard.swaps),
+        mean_micros(&heard.frames),
+    );
+    assert_eq!(jumps, 0);
+    assert!(least > -6.0 && most < 4.0, "{least} to {most} dB");
+    // The least is that of speech modes at 16 kbit/s, which do not keep the waveform of tones.
+    assert!(worst > 0.8, "{worst}");
+}
+
+/// Both without speech modes, which follow the waveform closely enough to see a seam of a hundredth.
+#[test]
+fn a_seam_between_celt_encoders_cannot_be_told_from_any_other_place() {
+    let [mono, stereo] =
+        [Content::Voice, Content::Program].map(|content| Quality::High.stream(Direction::Capture, content));
+    let turns: Vec<_> = (0..60).map(|n| if n % 2 == 0 { mono } else { stereo }).collect();
+    let [seams, elsewhere] = errors(&listen(&turns, 9_600, opus), |_| true);
+    let [bare, _] = errors(&listen(&turns, 9_600, careless), |_| true);
+    println!("the error is {seams:.1} dB at seams and {elsewhere:.1} dB elsewhere; {bare:.1} dB without care");
+    assert!(seams < -28.0 && seams < elsewhere + 6.0, "{seams} dB, {elsewhere} dB");
+    assert!(bare > -12.0, "the control: {bare} dB");
+}
+
+#[test]
+fn between_speech_modes_and_none_the_look_ahead_changes_and_no_sample_is_lost() {
+    let [low, medium] =
+        [Quality::Low, Quality::Medium].map(|quality| quality.stream(Direction::Capture, Content::Voice));
+    let turns: Vec<_> = (0..40).map(|n| if n % 2 == 0 { medium } else { low }).collect();
+    let heard = listen(&turns, 9_600, opus);
+    let [into, steady] = errors(&heard, |seam| seam.to.application == Application::Voip);
+    let [out_of, _] = errors(&heard, |seam| seam.to.application == Application::LowDelay);
+    println!("into speech modes {into:.1} dB, out of them {out_of:.1} dB; within them {steady:.1} dB");
+    // Once it trails by the longer look-ahead it stays so, as long as there is no quiet moment to make up for it.
+    let steps: Vec<_> = heard.trails.windows(2).filter(|pair| pair[0].1 != pair[1].1).collect();
+    assert_eq!(steps.len(), 1, "{steps:?}");
+    assert_eq!(steps[0][1].1 - steps[0][0].1, STEP);
+    assert!(out_of < steady + 3.0 && into < steady + 3.0, "{into} dB, {out_of} dB, {steady} dB");
+}
