@@ -6,7 +6,8 @@
 
 use crate::capacity::FRAME_VALUES_MAX;
 use crate::codec::Encode;
-use crate::config::{FrameLen, Stream, Tuning};
+use crate::config::{FrameLen, Gain, Stream, Tuning};
+use crate::engine::fader::Fader;
 use crate::fmt::debug_line;
 use crate::meter::{CaptureReport, Recoveries, Work};
 use crate::signal::{self, Level};
@@ -24,6 +25,8 @@ pub enum Command {
     Retune(Tuning, FrameLen),
     /// Stop or resume sending; stream time goes on.
     Mute(bool),
+    /// Louder or softer.
+    Gain(Gain),
 }
 
 /// What became of a full frame.
@@ -52,6 +55,9 @@ pub struct Capture<E> {
     sequence: u32,
     flags: Flags,
     fade_in: bool,
+    /// The frame under way is the last one before mute: silence from here on.
+    closing: bool,
+    fader: Fader,
     report: CaptureReport,
 }
 
@@ -71,6 +77,8 @@ impl<E: Encode> Capture<E> {
             sequence: 0,
             flags: Flags::START,
             fade_in: false,
+            closing: false,
+            fader: Fader::new(),
             report: CaptureReport {
                 captured_samples: 0,
                 lost_samples: 0,
@@ -85,6 +93,7 @@ impl<E: Encode> Capture<E> {
                 level: Level { peak: 0, mean_square: 0 },
                 commands: 0,
                 is_muted: false,
+                gain: Gain::NONE,
                 work: Work::NONE,
                 recoveries: Recoveries::NONE,
             },
@@ -119,8 +128,13 @@ impl<E: Encode> Capture<E> {
     }
 
     /// Whether a full frame is to be skipped rather than sent: because of mute, or because it began before the
-    /// microphone was unmuted. So not one sample leaves that was captured while muted.
+    /// microphone was unmuted. So not one sample leaves that was captured while muted. A frame that had begun before is
+    /// sent: it ends in silence.
     pub fn is_muted(&self) -> bool {
+        !self.closing && self.is_unheard()
+    }
+
+    fn is_unheard(&self) -> bool {
         self.report.is_muted || self.captured < self.heard_from
     }
 
@@ -132,10 +146,15 @@ impl<E: Encode> Capture<E> {
     /// Takes a command. New settings wait for the end of the frame that is being gathered.
     pub fn apply(&mut self, command: Command) {
         self.report.commands = self.report.commands.wrapping_add(1);
+        if command == Command::Mute(true) {
+            self.close_frame();
+        }
         match command {
             Command::Mute(muted) => self.report.is_muted = muted,
             Command::Retune(tuning, frame) => self.pending = Some((tuning, frame)),
+            Command::Gain(gain) => self.fader.set(gain),
         }
+        self.report.gain = self.fader.gain();
         self.begin_frame();
     }
 
@@ -156,18 +175,20 @@ impl<E: Encode> Capture<E> {
             return 0;
         };
         let taken = room.len().min(pcm.len());
+        let room = room.get_mut(..taken).unwrap_or_default();
+        let channels = self.stream.channels.count();
         room.iter_mut().zip(pcm).for_each(|(to, from)| *to = *from);
-        if self.fade_in {
-            let fade = GAP_FADE_SAMPLES.saturating_mul(self.stream.channels.count()).min(taken);
-            if let Some(edge) = room.get_mut(..fade) {
-                signal::fade_in(edge, self.stream.channels.count());
-            }
-            self.fade_in = false;
+        self.fader.process(room, channels);
+        self.report.level = self.report.level.follow(Level::of(room));
+        if self.closing {
+            room.fill(0);
+        } else if core::mem::take(&mut self.fade_in) {
+            let fade = GAP_FADE_SAMPLES.saturating_mul(channels).min(taken);
+            signal::fade_in(room.get_mut(..fade).unwrap_or_default(), channels);
         }
         self.filled = self.filled.saturating_add(taken);
         let samples = self.samples(taken);
         self.report.captured_samples = self.report.captured_samples.wrapping_add(samples);
-        self.report.level = self.report.level.follow(Level::of(pcm.get(..taken).unwrap_or(&[])));
         taken
     }
 
@@ -263,6 +284,8 @@ impl<E: Encode> Capture<E> {
     fn next_frame(&mut self) {
         self.media = self.media.plus(self.filled_samples());
         self.filled = 0;
+        // What follows begins in the middle of its sound.
+        self.fade_in |= core::mem::take(&mut self.closing);
         self.begin_frame();
     }
 
@@ -296,6 +319,16 @@ impl<E: Encode> Capture<E> {
         samples
     }
 
+    /// Mute begins: the frame under way fades out where it is, and is sent. If there is too little of it to fade, it is
+    /// not sent, and listeners let fade what came before.
+    fn close_frame(&mut self) {
+        let enough = GAP_FADE_SAMPLES.saturating_mul(self.stream.channels.count());
+        if self.filled >= enough && !self.is_unheard() && !self.closing {
+            self.fade_out_edge();
+            self.closing = true;
+        }
+    }
+
     fn fade_out_edge(&mut self) {
         let channels = self.stream.channels.count();
         let from = self.filled.saturating_sub(GAP_FADE_SAMPLES.saturating_mul(channels));
@@ -315,3 +348,6 @@ impl<E: Encode> Capture<E> {
         self.samples(self.filled)
     }
 }
+
+#[cfg(test)]
+mod tests;
