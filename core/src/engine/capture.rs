@@ -54,7 +54,8 @@ pub struct Capture<E> {
     captured: Instant,
     sequence: u32,
     flags: Flags,
-    fade_in: bool,
+    /// Samples left of the fade from a gap into sound.
+    fade_in: usize,
     /// The frame under way is the last one before mute: silence from here on.
     closing: bool,
     fader: Fader,
@@ -76,7 +77,7 @@ impl<E: Encode> Capture<E> {
             captured: Instant::ZERO,
             sequence: 0,
             flags: Flags::START,
-            fade_in: false,
+            fade_in: 0,
             closing: false,
             fader: Fader::new(),
             report: CaptureReport {
@@ -182,9 +183,8 @@ impl<E: Encode> Capture<E> {
         self.report.level = self.report.level.follow(Level::of(room));
         if self.closing {
             room.fill(0);
-        } else if core::mem::take(&mut self.fade_in) {
-            let fade = GAP_FADE_SAMPLES.saturating_mul(channels).min(taken);
-            signal::fade_in(room.get_mut(..fade).unwrap_or_default(), channels);
+        } else if self.fade_in > 0 {
+            self.fade_in = fade_in(room, channels, self.fade_in);
         }
         self.filled = self.filled.saturating_add(taken);
         let samples = self.samples(taken);
@@ -201,7 +201,7 @@ impl<E: Encode> Capture<E> {
         if lost == 0 {
             return 0;
         }
-        self.fade_in = true;
+        self.fade_in = GAP_FADE_SAMPLES;
         if self.filled > 0 {
             self.fade_out_edge();
             return lost.saturating_sub(self.pad(lost));
@@ -269,7 +269,7 @@ impl<E: Encode> Capture<E> {
         self.report.muted = self.report.muted.wrapping_add(1);
         self.flags = self.flags.with(Flags::GAP);
         // Sound goes on in its middle.
-        self.fade_in = true;
+        self.fade_in = GAP_FADE_SAMPLES;
         self.next_frame();
     }
 
@@ -285,7 +285,9 @@ impl<E: Encode> Capture<E> {
         self.media = self.media.plus(self.filled_samples());
         self.filled = 0;
         // What follows begins in the middle of its sound.
-        self.fade_in |= core::mem::take(&mut self.closing);
+        if core::mem::take(&mut self.closing) {
+            self.fade_in = GAP_FADE_SAMPLES;
+        }
         self.begin_frame();
     }
 
@@ -347,6 +349,18 @@ impl<E: Encode> Capture<E> {
     fn filled_samples(&self) -> u64 {
         self.samples(self.filled)
     }
+}
+
+/// Goes on with a fade of which so many samples are left, over the begin of `pcm`; returns how many are left then.
+fn fade_in(pcm: &mut [i16], channels: usize, left: usize) -> usize {
+    let samples = pcm.len().checked_div(channels).unwrap_or(0).min(left);
+    // Fewer than fifty: no cast loses anything.
+    let gain =
+        |left: usize| (GAP_FADE_SAMPLES.saturating_sub(left) << 15).checked_div(GAP_FADE_SAMPLES).unwrap_or(0) as i32;
+    let (from, rest) = (gain(left), left.saturating_sub(samples));
+    let edge = pcm.get_mut(..samples.saturating_mul(channels)).unwrap_or_default();
+    signal::fade(edge, channels, from, gain(rest));
+    rest
 }
 
 #[cfg(test)]
