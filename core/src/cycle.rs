@@ -10,7 +10,7 @@ use crate::capacity::{
 use crate::codec::{Decode, Encode, Extent, Payload, opus_samples};
 use crate::config::TIMING;
 use crate::engine::capture::{Capture, Command, Outcome, Shape};
-use crate::engine::playback::Playback;
+use crate::engine::playback::{self, Playback};
 use crate::jitter::Arrival;
 use crate::latest::Publisher;
 use crate::meter::{CaptureReport, PlaybackReport, Stopwatch};
@@ -396,10 +396,9 @@ pub struct PlaybackRig<'a, 'p, O, C, D, const N: usize> {
     clock: C,
     engine: Playback<D, Held<'p, N>>,
     arrivals: Consumer<'a, Inbound<'p, N>>,
+    commands: Option<Consumer<'a, playback::Command>>,
     reports: Publisher<'a, PlaybackReport>,
     period: [i16; PERIOD_VALUES_MAX],
-    /// Silence is wanted, and was in the period before.
-    hushed: (bool, bool),
     recovery: Recovery,
     watch: Stopwatch,
     /// It was started, and nothing has shown that it plays.
@@ -425,15 +424,22 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
             clock,
             engine,
             arrivals,
+            commands: None,
             reports,
             period: [0; PERIOD_VALUES_MAX],
-            hushed: (false, false),
             recovery: Recovery::default(),
             watch: Stopwatch::new(),
             fresh: true,
             card: CardClock::new(),
             given: 0,
         }
+    }
+
+    /// The same rig, which takes commands from a ring.
+    #[must_use]
+    pub fn with_commands(mut self, commands: Consumer<'a, playback::Command>) -> Self {
+        self.commands = Some(commands);
+        self
     }
 
     /// The engine, to look at.
@@ -460,9 +466,17 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     }
 
     /// Whether the device gets silence from the next period on, whatever is played: for an amplifier that is
-    /// being switched. The change fades over a period.
-    pub const fn hush(&mut self, silent: bool) {
-        self.hushed.0 = silent;
+    /// being switched. The change fades.
+    pub fn hush(&mut self, silent: bool) {
+        self.engine.hush(silent);
+    }
+
+    /// Takes the commands that wait, so many in one turn.
+    fn obey(&mut self) {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Some(command) = self.commands.as_mut().and_then(Consumer::dequeue) else { return };
+            self.engine.apply(command);
+        }
     }
 
     /// Waits until the device wants a period, makes it and hands it over.
@@ -470,6 +484,7 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
     /// # Errors
     /// [`PcmError`] if the device is beyond recovery, or over.
     pub fn turn(&mut self) -> Result<(), PcmError> {
+        self.obey();
         if let Err(why) = self.device.wait() {
             return self.mend(why);
         }
@@ -492,14 +507,6 @@ impl<'a, 'p, O: PcmOut, C: Clock, D: Decode, const N: usize> PlaybackRig<'a, 'p,
         let took = self.clock.now().since(now);
         self.watch.took(took);
         self.watch.turned(took, Span::from_samples(self.device.period() as u64));
-        let channels = self.device.channels();
-        match self.hushed {
-            (false, false) => {}
-            (true, false) => signal::fade_out(period, channels),
-            (true, true) => period.fill(0),
-            (false, true) => signal::fade_in(period, channels),
-        }
-        self.hushed.1 = self.hushed.0;
         let written = self.device.write(period);
         self.given = self.given.saturating_add(self.device.period() as u64);
         match written {

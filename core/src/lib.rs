@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | 4 crank | one turn of capture or playback; lamp, switch, amplifier | [`port`], [`cycle`], [`board`] |
 //! | 3 engines | samples to packets and back; the pace of sound | [`codec`], [`engine`], [`jitter`], [`resample`], [`stretch`] |
-//! | 2 policy | decisions | [`adapt`], [`drift`], [`pitch`], [`preference`], [`quality`], [`queue`], [`recovery`], [`redundancy`], [`supervise`] |
+//! | 2 policy | decisions | [`adapt`], [`drift`], [`pitch`], [`preference`], [`quality`], [`queue`], [`recovery`], [`redundancy`], [`supervise`], [`watch`] |
 //! | 1 mechanism | memory and bytes | [`sync`], [`pool`], [`latest`], [`notice`], [`wire`] |
 //! | 0 vocabulary | words and numbers | [`time`], [`config`], [`capacity`], [`meter`], [`signal`], `fmt` |
 //!
@@ -60,4 +60,5 @@ pub mod stretch;
 pub mod supervise;
 pub mod sync;
 pub mod time;
+pub mod watch;
 pub mod wire;

@@ -5,6 +5,7 @@
 
 mod work;
 
+use crate::config::Gain;
 use crate::signal::Level;
 use crate::time::{Instant, Span};
 pub use work::{Stopwatch, Work};
@@ -133,6 +134,8 @@ pub struct CaptureReport {
     pub changes: u32,
     /// Whether the last of them left it muted.
     pub is_muted: bool,
+    /// How much louder or softer sound is sent than it was captured.
+    pub gain: Gain,
     /// How long it takes to encode a frame, and how late turns are.
     pub work: Work,
     /// The device's trouble.
@@ -214,6 +217,12 @@ pub struct PlaybackReport {
     pub level: Level,
     /// Whether a stream is being played.
     pub playing: bool,
+    /// Commands taken; wraps.
+    pub commands: u32,
+    /// Whether the last of them left it muted.
+    pub is_muted: bool,
+    /// How much louder or softer sound is played than it was sent.
+    pub gain: Gain,
     /// How long it takes to make a period, and how late turns are.
     pub work: Work,
     /// The device's trouble.

@@ -191,7 +191,7 @@ impl Microphone for CaptureSide {
         // The report first: what it says of a device that is then seen closed still holds.
         let report = self.report();
         let waiting = self.commands_sent().wrapping_sub(report.commands);
-        View { muted: Muted(report.is_muted), waiting, open: self.state().is_open() }
+        View { muted: Muted(report.is_muted), waiting, open: self.is_open() }
     }
 
     fn send(&mut self, Muted(muted): Muted) -> bool {

@@ -4,6 +4,7 @@
 //! A device that is lost is opened again from time to time; packets and stream time go on where they were.
 
 mod paced;
+mod pulse;
 mod scout;
 mod state;
 mod tender;
@@ -12,17 +13,18 @@ pub use paced::Shown as PaceShown;
 pub use state::{Reason, State};
 
 use crate::opus::{OpusDecoder, OpusEncoder};
-use crate::pcm::{self, Choice, OpenError, Opened, Options, Sink, Source};
+use crate::pcm::{self, Choice, OpenError, Opened, Options, Sink, Source, VolumeError};
 use crate::rt::{AudioThread, Bell, Monotonic, now};
 use heapless::spsc::{Consumer, Producer, Queue};
 use paced::Paced;
+use pulse::{Marked, Pulse, Watched};
 use scout::Open;
 use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
-use soundpost_core::config::{Channels, Direction, Playout, Stream};
+use soundpost_core::config::{Channels, Direction, Gain, Playout, Stream};
 use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig};
 use soundpost_core::engine::capture::{Capture, Command};
-use soundpost_core::engine::playback::Playback;
+use soundpost_core::engine::playback::{self, Playback};
 use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
 use soundpost_core::pool::{Exhausted, Pool, PoolStats, Shared};
@@ -49,6 +51,9 @@ pub enum StartError {
     /// The device.
     #[error(transparent)]
     Device(#[from] OpenError),
+    /// The card's volume.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// The codec.
     #[error("libopus: {0}")]
     Codec(#[from] opus::Error),
@@ -69,6 +74,7 @@ pub struct CaptureSide {
     packets: PacketEnd,
     commands_sent: u32,
     state: SharedState,
+    watched: Watched,
     openings: Receiver<Opened>,
     _thread: AudioThread,
 }
@@ -93,7 +99,11 @@ impl CaptureSide {
     /// [`StartError`].
     pub fn start(choice: &Choice, stream: Stream, muted: Muted) -> Result<Self, StartError> {
         let options = Options::of(Direction::Capture, stream.channels);
-        let open: Open<Source> = Arc::new(move |uri| pcm::open_capture(uri, options));
+        let volume = choice.volume().cloned();
+        let open: Open<Source> = Arc::new(move |uri| {
+            let (device, opened) = pcm::open_capture(uri, options)?;
+            Ok((device, opened.with_volume(volume.as_ref(), Direction::Capture)))
+        });
         let (device, opened, preference) = first(choice, &open)?;
         let engine = Capture::new(OpusEncoder::new(&stream)?, stream);
         let engine = if muted.0 { engine.muted() } else { engine };
@@ -102,18 +112,20 @@ impl CaptureSide {
         let (packets, packet_out) = leak(Queue::<Captured, HANDOVER_RING_LEN>::new()).split();
         let (reports, report_out) = leak(Latest::new(first_report)).split();
         let links = CaptureLinks { pool: &CAPTURE_POOL, commands, packets, reports };
-        let mut rig = Box::new(CaptureRig::new(device, Monotonic, engine, links));
+        let pulse = Pulse::default();
+        let mut rig = Box::new(CaptureRig::new(Marked::new(device, &pulse), Monotonic, engine, links));
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
         let ring = bell.clone();
         let (opening, openings) = channel();
         let (choice, shown) = (choice.clone(), state.clone());
-        let outlook = Outlook { choice, preference, open, shown, openings: opening };
+        let outlook = Outlook { choice, preference, open, shown, openings: opening, pulse: pulse.clone() };
+        let watched = Watched::new(&pulse);
         let thread = AudioThread::spawn("capture", move |stop| {
             let mut tender = Tender::new(stop, outlook);
             while !stop.is_set() {
                 if let Some(device) = tender.better() {
-                    rig.replace_device(device);
+                    rig.replace_device(Marked::new(device, &pulse));
                 }
                 let turned = rig.turn();
                 tender.look(rig.recovery());
@@ -129,11 +141,11 @@ impl CaptureSide {
                 };
                 rig.device().close();
                 let Some(device) = tender.reopen(why, rig.recovery()) else { return };
-                rig.replace_device(device);
+                rig.replace_device(Marked::new(device, &pulse));
             }
         })?;
         let packets = PacketEnd { packets: packet_out, commands: command_in, reports: report_out };
-        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, openings, _thread: thread })
+        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, watched, openings, _thread: thread })
     }
 
     /// The next packet, if one is there.
@@ -156,6 +168,14 @@ impl CaptureSide {
         Ok(())
     }
 
+    /// Sends sound louder or softer than it is captured.
+    ///
+    /// # Errors
+    /// The command, if too many wait already.
+    pub fn set_gain(&mut self, gain: Gain) -> Result<(), Command> {
+        self.command(Command::Gain(gain))
+    }
+
     /// Commands sent so far; wraps. The report says how many the thread took.
     #[must_use]
     pub const fn commands_sent(&self) -> u32 {
@@ -165,7 +185,18 @@ impl CaptureSide {
     /// How the device is doing.
     #[must_use]
     pub fn state(&self) -> State {
-        self.state.get()
+        self.watched.state(&self.state)
+    }
+
+    /// Whether there is a device from which sound may come at any moment, stuck or not.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state.get().is_open()
+    }
+
+    /// Looks whether the thread gets on; to be called each [`soundpost_core::watch::PATIENCE`]`.look`.
+    pub fn watch(&mut self) {
+        self.watched.look(&self.state, &self.bell);
     }
 
     /// What is open, or was last.
@@ -218,6 +249,7 @@ pub struct PlaybackSide {
     pub hush: Hush,
     packets: ArrivalEnd,
     state: SharedState,
+    watched: Watched,
     openings: Receiver<Opened>,
     paced: Paced,
     _thread: AudioThread,
@@ -225,6 +257,7 @@ pub struct PlaybackSide {
 
 struct ArrivalEnd {
     arrivals: Producer<'static, Incoming>,
+    commands: Producer<'static, playback::Command>,
     reports: Reader<'static, PlaybackReport>,
 }
 
@@ -242,26 +275,37 @@ impl PlaybackSide {
     /// [`StartError`].
     pub fn start(choice: &Choice, channels: Channels, playout: Playout) -> Result<Self, StartError> {
         let options = Options::of(Direction::Playback, channels);
-        let open: Open<Sink> = Arc::new(move |uri| pcm::open_playback(uri, options));
-        let (device, opened, preference) = first(choice, &open)?;
+        let volume = choice.volume().cloned();
+        let open = |volume: Option<pcm::Volume>, options| -> Open<Sink> {
+            Arc::new(move |uri| {
+                let (device, opened) = pcm::open_playback(uri, options)?;
+                Ok((device, opened.with_volume(volume.as_ref(), Direction::Playback)))
+            })
+        };
+        let (device, opened, preference) = first(choice, &open(volume.clone(), options))?;
         let fixed = Options { channels: opened.channels, exact: true, ..options };
-        let open: Open<Sink> = Arc::new(move |uri| pcm::open_playback(uri, fixed));
+        let open = open(volume, fixed);
         let engine = Playback::new(OpusDecoder::new(opened.channels)?, opened.channels).with_profile(playout);
         let (arrivals, arrival_out) = leak(Queue::<Incoming, HANDOVER_RING_LEN>::new()).split();
         let (reports, report_out) = leak(Latest::new(PlaybackReport::default())).split();
-        let mut rig = Box::new(PlaybackRig::new(device, Monotonic, engine, arrival_out, reports));
+        let (command_in, commands) = leak(Queue::<playback::Command, COMMAND_RING_LEN>::new()).split();
+        let pulse = Pulse::default();
+        let device = Marked::new(device, &pulse);
+        let rig = PlaybackRig::new(device, Monotonic, engine, arrival_out, reports).with_commands(commands);
+        let mut rig = Box::new(rig);
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
         let hush = Hush::default();
         let (comes_back, hushed) = (choice.comes_back(), hush.clone());
         let (opening, openings) = channel();
         let (choice, shown) = (choice.clone(), state.clone());
-        let outlook = Outlook { choice, preference, open, shown, openings: opening };
+        let outlook = Outlook { choice, preference, open, shown, openings: opening, pulse: pulse.clone() };
+        let watched = Watched::new(&pulse);
         let thread = AudioThread::spawn("playback", move |stop| {
             let mut tender = Tender::new(stop, outlook);
             while !stop.is_set() {
                 if let Some(device) = tender.better() {
-                    rig.replace_device(device);
+                    rig.replace_device(Marked::new(device, &pulse));
                 }
                 rig.hush(hushed.is_set());
                 let turned = rig.turn();
@@ -272,12 +316,12 @@ impl PlaybackSide {
                 }
                 rig.device().close();
                 let Some(device) = tender.reopen(why, rig.recovery()) else { return };
-                rig.replace_device(device);
+                rig.replace_device(Marked::new(device, &pulse));
             }
         })?;
-        let packets = ArrivalEnd { arrivals, reports: report_out };
+        let packets = ArrivalEnd { arrivals, commands: command_in, reports: report_out };
         let paced = Paced::new(&opened);
-        Ok(Self { opened, bell, hush, packets, state, openings, paced, _thread: thread })
+        Ok(Self { opened, bell, hush, packets, state, watched, openings, paced, _thread: thread })
     }
 
     /// Hands a packet that arrived just now to the thread; `first` marks the first one of a stream.
@@ -293,6 +337,30 @@ impl PlaybackSide {
         self.packets.arrivals.enqueue(inbound).map_err(|_| Rejected::Scarce)
     }
 
+    /// Hands a command to the thread.
+    ///
+    /// # Errors
+    /// The command, if too many wait already.
+    pub fn command(&mut self, command: playback::Command) -> Result<(), playback::Command> {
+        self.packets.commands.enqueue(command)
+    }
+
+    /// Plays sound louder or softer than it was sent.
+    ///
+    /// # Errors
+    /// The command, if too many wait already.
+    pub fn set_gain(&mut self, gain: Gain) -> Result<(), playback::Command> {
+        self.command(playback::Command::Gain(gain))
+    }
+
+    /// Plays silence, whatever comes, or no more.
+    ///
+    /// # Errors
+    /// The command, if too many wait already.
+    pub fn set_muted(&mut self, muted: bool) -> Result<(), playback::Command> {
+        self.command(playback::Command::Mute(muted))
+    }
+
     /// What the thread has done so far, and how it stands.
     pub fn report(&mut self) -> PlaybackReport {
         self.packets.reports.read()
@@ -301,7 +369,12 @@ impl PlaybackSide {
     /// How the device is doing.
     #[must_use]
     pub fn state(&self) -> State {
-        self.state.get()
+        self.watched.state(&self.state)
+    }
+
+    /// Looks whether the thread gets on; to be called each [`soundpost_core::watch::PATIENCE`]`.look`.
+    pub fn watch(&mut self) {
+        self.watched.look(&self.state, &self.bell);
     }
 
     /// What is open, or was last.
@@ -337,10 +410,14 @@ impl PlaybackSide {
 }
 
 /// The best device that opens.
-fn first<T>(choice: &Choice, open: &Open<T>) -> Result<(T, Opened, Preference), OpenError> {
+fn first<T>(choice: &Choice, open: &Open<T>) -> Result<(T, Opened, Preference), StartError> {
     let mut preference = Preference::new(choice.uris().len());
     let (device, opened) = choice.open(preference.order(now()), |uri| open(uri))?;
     preference.on_opened(opened.rank);
+    // Later on a card without that control is better than none; at the start it is a mistake.
+    if let Some(Err(error)) = &opened.volume {
+        return Err(error.clone().into());
+    }
     Ok((device, opened, preference))
 }
 

@@ -178,6 +178,28 @@ fn a_device_that_is_pulled_out_and_put_back_is_heard_within_a_second() {
 }
 
 #[test]
+fn a_driver_that_keeps_a_call_is_told_with_its_name_and_only_that_direction_suffers() {
+    let house = House::open(Wishes::default());
+    for (device, direction, call) in [(&house.microphone, "capture", "read"), (&house.speaker, "playback", "write")] {
+        device.change(|wishes| wishes.hang = 1);
+        let began = Instant::now();
+        let status = house.wait_for(direction, "stuck");
+        let told = began.elapsed();
+        let other = if direction == "capture" { "playback" } else { "capture" };
+        let reason = status[direction]["device"]["reason"].as_str().expect("a reason").to_owned();
+        assert!(reason.starts_with(&format!("in {call} for ")), "{reason}");
+        assert_eq!(status[other]["device"]["state"], "running");
+        house
+            .daemon
+            .wait_for_line(|line| line.contains(&format!("{direction}: the audio thread is stuck in {call}")), SOON);
+        device.change(|wishes| wishes.hang = 0);
+        let back = house.until_sound(device);
+        println!("{direction} hangs: told after {told:?} ({reason}); sound {back:?} after it returns");
+        house.wait_for(direction, "running");
+    }
+}
+
+#[test]
 fn a_clock_that_stands_still_is_a_state_and_is_heard_at_once_when_it_goes_on() {
     let house = House::open(Wishes::default());
     let sides = [(&house.microphone, "capture"), (&house.speaker, "playback")];

@@ -28,9 +28,10 @@ pub const BOARD: BoardTiming = BoardTiming {
     amp_hold: Span::from_millis(3_000),
 };
 
-// A period fades, the queue plays out, and the thread that counts may be late by as much again.
+// Sound fades, the queue plays out, and the thread that counts may be late by as much again.
 const _: () = {
     let periods = (super::TIMING.playback_periods + 1) as u64;
-    let queued = Span::from_samples(periods * super::TIMING.period_samples as u64);
+    let ramp = super::Gain::RAMP_SAMPLES as u64;
+    let queued = Span::from_samples(periods * super::TIMING.period_samples as u64 + ramp);
     assert!(BOARD.amp_drain.as_micros() >= 2 * queued.as_micros());
 };

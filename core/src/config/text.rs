@@ -28,6 +28,8 @@ pub enum ConfigError {
     Content,
     /// Not a playout profile.
     Playout,
+    /// Not a gain.
+    Gain,
 }
 
 impl fmt::Display for ConfigError {
@@ -46,6 +48,7 @@ impl fmt::Display for ConfigError {
             }
             Self::Quality => f.write_str("not a quality preset; allowed: low, medium, high or ultra"),
             Self::Content => f.write_str("not a kind of content; allowed: voice or program"),
+            Self::Gain => f.write_str("not a gain; allowed: -60dB to 20dB, in steps of 0.01"),
             Self::Playout => f.write_str("not a playout profile; allowed: low, balanced, smooth or frozen"),
         }
     }

@@ -10,7 +10,8 @@ pub use seam::{PRIMING_SAMPLES, Shape};
 
 use crate::capacity::FRAME_VALUES_MAX;
 use crate::codec::Encode;
-use crate::config::{FrameLen, Stream, Tuning};
+use crate::config::{FrameLen, Gain, Stream, Tuning};
+use crate::engine::fader::Fader;
 use crate::fmt::debug_line;
 use crate::meter::{CaptureReport, Recoveries, Work};
 use crate::signal::{self, Level};
@@ -31,6 +32,8 @@ pub enum Command {
     Reshape,
     /// Stop or resume sending; stream time goes on.
     Mute(bool),
+    /// Louder or softer.
+    Gain(Gain),
 }
 
 /// What became of a full frame.
@@ -64,7 +67,11 @@ pub struct Capture<E> {
     captured: Instant,
     sequence: u32,
     flags: Flags,
-    fade_in: bool,
+    /// Samples left of the fade from a gap into sound.
+    fade_in: usize,
+    /// The frame under way is the last one before mute: silence from here on.
+    closing: bool,
+    fader: Fader,
     report: CaptureReport,
 }
 
@@ -87,7 +94,9 @@ impl<E: Encode> Capture<E> {
             captured: Instant::ZERO,
             sequence: 0,
             flags: Flags::START,
-            fade_in: false,
+            fade_in: 0,
+            closing: false,
+            fader: Fader::new(),
             report: CaptureReport {
                 captured_samples: 0,
                 lost_samples: 0,
@@ -103,6 +112,7 @@ impl<E: Encode> Capture<E> {
                 commands: 0,
                 changes: 0,
                 is_muted: false,
+                gain: Gain::NONE,
                 work: Work::NONE,
                 recoveries: Recoveries::NONE,
             },
@@ -137,8 +147,13 @@ impl<E: Encode> Capture<E> {
     }
 
     /// Whether a full frame is to be skipped rather than sent: because of mute, or because it began before the
-    /// microphone was unmuted. So not one sample leaves that was captured while muted.
+    /// microphone was unmuted. So not one sample leaves that was captured while muted. A frame that had begun before is
+    /// sent: it ends in silence.
     pub fn is_muted(&self) -> bool {
+        !self.closing && self.is_unheard()
+    }
+
+    fn is_unheard(&self) -> bool {
         self.report.is_muted || self.captured < self.heard_from
     }
 
@@ -150,6 +165,9 @@ impl<E: Encode> Capture<E> {
     /// Takes a command. New settings wait for the end of the frame that is being gathered.
     pub fn apply(&mut self, command: Command) {
         self.report.commands = self.report.commands.wrapping_add(1);
+        if command == Command::Mute(true) {
+            self.close_frame();
+        }
         match command {
             Command::Mute(muted) => self.report.is_muted = muted,
             Command::Retune(tuning, frame) => {
@@ -158,7 +176,9 @@ impl<E: Encode> Capture<E> {
             }
             // Its encoder comes through `reshape`; one that did not come changes nothing.
             Command::Reshape => {}
+            Command::Gain(gain) => self.fader.set(gain),
         }
+        self.report.gain = self.fader.gain();
         self.begin_frame();
     }
 
@@ -201,18 +221,19 @@ impl<E: Encode> Capture<E> {
             return 0;
         };
         let taken = room.len().min(pcm.len());
+        let room = room.get_mut(..taken).unwrap_or_default();
+        let channels = self.stream.channels.count();
         room.iter_mut().zip(pcm).for_each(|(to, from)| *to = *from);
-        if self.fade_in {
-            let fade = GAP_FADE_SAMPLES.saturating_mul(self.stream.channels.count()).min(taken);
-            if let Some(edge) = room.get_mut(..fade) {
-                signal::fade_in(edge, self.stream.channels.count());
-            }
-            self.fade_in = false;
+        self.fader.process(room, channels);
+        self.report.level = self.report.level.follow(Level::of(room));
+        if self.closing {
+            room.fill(0);
+        } else if self.fade_in > 0 {
+            self.fade_in = fade_in(room, channels, self.fade_in);
         }
         self.filled = self.filled.saturating_add(taken);
         let samples = self.samples(taken);
         self.report.captured_samples = self.report.captured_samples.wrapping_add(samples);
-        self.report.level = self.report.level.follow(Level::of(pcm.get(..taken).unwrap_or(&[])));
         taken
     }
 
@@ -225,7 +246,7 @@ impl<E: Encode> Capture<E> {
         if lost == 0 {
             return 0;
         }
-        self.fade_in = true;
+        self.fade_in = GAP_FADE_SAMPLES;
         if self.filled > 0 {
             self.fade_out_edge();
             return lost.saturating_sub(self.pad(lost));
@@ -297,7 +318,7 @@ impl<E: Encode> Capture<E> {
         self.report.muted = self.report.muted.wrapping_add(1);
         self.flags = self.flags.with(Flags::GAP);
         // Sound goes on in its middle.
-        self.fade_in = true;
+        self.fade_in = GAP_FADE_SAMPLES;
         // Nothing of it may be in what is coded later.
         self.past.forget();
         self.next_frame();
@@ -318,6 +339,10 @@ impl<E: Encode> Capture<E> {
             && let Some(shape) = self.next.take()
         {
             self.swap(shape);
+        }
+        // What follows begins in the middle of its sound.
+        if core::mem::take(&mut self.closing) {
+            self.fade_in = GAP_FADE_SAMPLES;
         }
         self.begin_frame();
     }
@@ -365,6 +390,16 @@ impl<E: Encode> Capture<E> {
         samples
     }
 
+    /// Mute begins: the frame under way fades out where it is, and is sent. If there is too little of it to fade, it is
+    /// not sent, and listeners let fade what came before.
+    fn close_frame(&mut self) {
+        let enough = GAP_FADE_SAMPLES.saturating_mul(self.stream.channels.count());
+        if self.filled >= enough && !self.is_unheard() && !self.closing {
+            self.fade_out_edge();
+            self.closing = true;
+        }
+    }
+
     fn fade_out_edge(&mut self) {
         let channels = self.stream.channels.count();
         let from = self.filled.saturating_sub(GAP_FADE_SAMPLES.saturating_mul(channels));
@@ -384,3 +419,18 @@ impl<E: Encode> Capture<E> {
         self.samples(self.filled)
     }
 }
+
+/// Goes on with a fade of which so many samples are left, over the begin of `pcm`; returns how many are left then.
+fn fade_in(pcm: &mut [i16], channels: usize, left: usize) -> usize {
+    let samples = pcm.len().checked_div(channels).unwrap_or(0).min(left);
+    // Fewer than fifty: no cast loses anything.
+    let gain =
+        |left: usize| (GAP_FADE_SAMPLES.saturating_sub(left) << 15).checked_div(GAP_FADE_SAMPLES).unwrap_or(0) as i32;
+    let (from, rest) = (gain(left), left.saturating_sub(samples));
+    let edge = pcm.get_mut(..samples.saturating_mul(channels)).unwrap_or_default();
+    signal::fade(edge, channels, from, gain(rest));
+    rest
+}
+
+#[cfg(test)]
+mod tests;

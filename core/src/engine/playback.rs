@@ -12,7 +12,8 @@ mod take;
 use crate::adapt::Depth;
 use crate::capacity::{FRAME_SAMPLES_MAX, PERIOD_SAMPLES_MAX, STORE_PACKETS};
 use crate::codec::{Decode, Payload};
-use crate::config::{Channels, Playout, Terms};
+use crate::config::{Channels, Gain, Playout, Terms};
+use crate::engine::fader::Fader;
 use crate::fmt::{debug_line, warn_line};
 use crate::jitter::Store;
 use crate::meter::PlaybackReport;
@@ -40,6 +41,16 @@ const FADE_SAMPLES: usize = 40 * 48;
 const STEPS_MAX: usize = STORE_PACKETS + (PERIOD_SAMPLES_MAX + LOOK_AHEAD_SAMPLES) / PIECE_SAMPLES + 8;
 
 const _: () = assert!(FRAME_SAMPLES_MAX.is_multiple_of(PIECE_SAMPLES));
+
+/// A change that takes effect with the next period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Command {
+    /// Louder or softer.
+    Gain(Gain),
+    /// Silence, whatever is played, or no more.
+    Mute(bool),
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -97,6 +108,9 @@ pub struct Playback<D, P> {
     newest: Option<Instant>,
     /// When the first sample of the stream was captured, if its sender says.
     began: Option<Instant>,
+    fader: Fader,
+    /// Silence is wanted around an amplifier that is being switched.
+    hushed: bool,
     report: PlaybackReport,
 }
 
@@ -123,6 +137,8 @@ impl<D: Decode, P: Payload> Playback<D, P> {
             behind: 0,
             newest: None,
             began: None,
+            fader: Fader::new(),
+            hushed: false,
             report: PlaybackReport::default(),
         }
     }
@@ -148,6 +164,24 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     /// What has been done so far, and how it stands.
     pub const fn report(&self) -> &PlaybackReport {
         &self.report
+    }
+
+    /// Takes a command.
+    pub fn apply(&mut self, command: Command) {
+        self.report.commands = self.report.commands.wrapping_add(1);
+        match command {
+            Command::Gain(gain) => self.fader.set(gain),
+            Command::Mute(muted) => self.report.is_muted = muted,
+        }
+        self.report.gain = self.fader.gain();
+        self.fader.silence(self.hushed || self.report.is_muted);
+    }
+
+    /// Whether silence is wanted whatever is played, for an amplifier that is being switched; muted or not, and whatever
+    /// the gain is.
+    pub fn hush(&mut self, silent: bool) {
+        self.hushed = silent;
+        self.fader.silence(silent || self.report.is_muted);
     }
 
     /// Stream time of the next sample that the device gets; `None` while nothing is played. Under made-up sound that
@@ -211,6 +245,7 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         self.stretch.hear(head);
         let used = self.resampler.process(head, out);
         self.fifo.played(used);
+        self.fader.process(out, self.channels.count());
         self.report.level = self.report.level.follow(Level::of(out));
         self.publish(queued);
     }

@@ -4,9 +4,9 @@ use super::{Outcome, SocketArg, StreamArgs, live};
 use crate::board::Wiring;
 use crate::daemon::{self, Settings, status::Status};
 use crate::gpio::PinName;
-use crate::pcm::Choice;
+use crate::pcm::{Choice, Volume};
 use clap::Args;
-use soundpost_core::config::{Content, Direction, Playout};
+use soundpost_core::config::{Content, Direction, Gain, Playout};
 
 /// Serve: capture for listeners, play what a talker sends.
 #[derive(Debug, Args)]
@@ -33,6 +33,19 @@ pub(super) struct Run {
     /// What a talker's sound is played with, delay or gaps: low, balanced, smooth or frozen.
     #[arg(long, default_value = "balanced", value_name = "PROFILE")]
     playout: Playout,
+    /// How much louder or softer sound is sent than it is captured: -60dB to 20dB.
+    #[arg(long, default_value = "0dB", value_name = "GAIN", allow_hyphen_values = true)]
+    capture_gain: Gain,
+    /// How much louder or softer a talker is played: -60dB to 20dB.
+    #[arg(long, default_value = "0dB", value_name = "GAIN", allow_hyphen_values = true)]
+    playback_gain: Gain,
+    /// A volume control of the capturing card and what to set it to, such as Mic=40% or Mic=-6dB. Without this none is
+    /// touched.
+    #[arg(long, value_name = "NAME=VOLUME")]
+    capture_volume_control: Option<Volume>,
+    /// The same for the card that plays.
+    #[arg(long, value_name = "NAME=VOLUME")]
+    playback_volume_control: Option<Volume>,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
@@ -46,8 +59,10 @@ impl Run {
             stream: self.stream.stream(Direction::Capture, self.content),
             talk: self.stream.quality.stream(Direction::Playback, self.content),
             socket: self.socket.path(),
-            capture: self.capture,
-            playback: self.playback,
+            capture: self.capture.with_volume(self.capture_volume_control),
+            playback: self.playback.with_volume(self.playback_volume_control),
+            capture_gain: self.capture_gain,
+            playback_gain: self.playback_gain,
             playout: self.playout,
             wiring: Wiring { lamp: self.lamp, mute_switch: self.mute_switch, amp: self.amp },
         };

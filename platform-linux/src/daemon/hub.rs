@@ -121,6 +121,12 @@ impl Hub {
         self.playback.borrow_mut().tend_pace();
     }
 
+    /// Looks whether the audio threads get on.
+    pub(super) fn watch_threads(&self) {
+        self.capture.borrow_mut().watch();
+        self.playback.borrow_mut().watch();
+    }
+
     /// Whether there is anything on pins.
     pub(super) fn has_pins(&self) -> bool {
         self.panel.borrow().is_some() || self.amp.borrow().is_some()

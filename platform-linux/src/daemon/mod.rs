@@ -15,8 +15,9 @@ use crate::pcm::Choice;
 use crate::rt::{self, Ear};
 use crate::socket::{BindError, PublicSocket};
 use hub::Hub;
-use soundpost_core::config::{Channels, Playout, Quality, Stream};
+use soundpost_core::config::{Channels, Gain, Playout, Quality, Stream};
 use soundpost_core::pitch::STEP;
+use soundpost_core::watch::PATIENCE;
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +32,10 @@ pub struct Settings {
     pub playback: Choice,
     /// How it is played.
     pub playout: Playout,
+    /// How much louder or softer sound is sent than it is captured.
+    pub capture_gain: Gain,
+    /// How much louder or softer sound is played than it was sent.
+    pub playback_gain: Gain,
     /// The preset, for the record.
     pub quality: Quality,
     /// What is coded.
@@ -89,10 +94,12 @@ pub fn run(
         let uri = uri.clone();
         move |source| RunError::Start { direction, uri, source }
     };
-    let capture = CaptureSide::start(&settings.capture, settings.stream, settings.wiring.begins_muted())
+    let mut capture = CaptureSide::start(&settings.capture, settings.stream, settings.wiring.begins_muted())
         .map_err(failed("capture", &settings.capture))?;
-    let playback = PlaybackSide::start(&settings.playback, Channels::Stereo, settings.playout)
+    let mut playback = PlaybackSide::start(&settings.playback, Channels::Stereo, settings.playout)
         .map_err(failed("playback", &settings.playback))?;
+    // A ring that nobody has used yet has room for them.
+    let _ = (capture.set_gain(settings.capture_gain), playback.set_gain(settings.playback_gain));
     tracing::debug!("capture: {}", capture.opened);
     tracing::debug!("playback: {}", playback.opened);
     let amp = gate.map(|gate| Amp::start(gate, playback.hush.clone())).transpose()?;
@@ -109,6 +116,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     let packets = tokio::task::spawn_local(hand_on_packets(Rc::clone(&hub), hub.capture_bell().ear()?));
     let states = tokio::task::spawn_local(watch_playback(Rc::clone(&hub), hub.playback_bell().ear()?));
     let paces = tokio::task::spawn_local(tend_pace(Rc::clone(&hub)));
+    let watch = tokio::task::spawn_local(watch_threads(Rc::clone(&hub)));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
@@ -133,6 +141,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     packets.abort();
     states.abort();
     paces.abort();
+    watch.abort();
     pins.inspect(tokio::task::JoinHandle::abort);
     hub.close_all();
     tracing::info!("stopped");
@@ -159,6 +168,14 @@ async fn tend_pace(hub: Rc<Hub>) {
     loop {
         tokio::time::sleep(std::time::Duration::from_micros(STEP.as_micros())).await;
         hub.tend_pace();
+    }
+}
+
+/// Looks whether the audio threads get on; the bells tell the other tasks if not.
+async fn watch_threads(hub: Rc<Hub>) {
+    loop {
+        tokio::time::sleep(std::time::Duration::from_micros(PATIENCE.look.as_micros())).await;
+        hub.watch_threads();
     }
 }
 
@@ -200,6 +217,7 @@ fn report_change(direction: &str, shown: &mut State, state: State) {
             State::Stopped => tracing::warn!("{direction}: the device's clock stands still; listening"),
             State::Opened(why) => tracing::debug!("{direction}: the device is open again after: {why}"),
             State::Lost(why) => tracing::warn!("{direction}: the device is lost: {why}; trying to get it back"),
+            State::Stuck(stuck) => tracing::error!("{direction}: the audio thread is stuck {}", status::stuck(*stuck)),
             State::Ended => tracing::info!("{direction}: the recording is over"),
         }
         *shown = state;

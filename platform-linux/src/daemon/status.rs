@@ -3,6 +3,7 @@
 mod device;
 mod words;
 
+pub(super) use device::stuck;
 pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
 
 use super::Settings;
@@ -11,6 +12,7 @@ use crate::direction::{PaceShown, State};
 use crate::pcm::Opened;
 use crate::rt::Grants;
 use serde::{Deserialize, Serialize};
+use soundpost_core::config::Gain;
 use soundpost_core::meter::{AudioMetrics, CaptureReport, PlaybackReport};
 use soundpost_core::pool::PoolStats;
 use soundpost_core::signal::Level;
@@ -112,6 +114,8 @@ pub struct CaptureStatus {
     pub gap_frames: u64,
     /// Whether the microphone is muted.
     pub muted: bool,
+    /// How much louder or softer sound is sent than it was captured.
+    pub gain_db: f64,
     /// Frames not sent because of mute.
     pub muted_frames: u64,
     /// Frames that the encoder refused.
@@ -129,6 +133,10 @@ pub struct PlaybackStatus {
     pub device: DeviceStatus,
     /// Whether somebody is being played.
     pub playing: bool,
+    /// Whether silence is played instead.
+    pub muted: bool,
+    /// How much louder or softer sound is played than it was sent.
+    pub gain_db: f64,
     /// Latency is from the capture of a packet's first sample until it leaves the device.
     pub metrics: MetricsStatus,
     /// Packets after their time.
@@ -269,6 +277,7 @@ impl CaptureStatus {
             dropped_ring_full: report.ring_full,
             gap_frames: report.gap_frames,
             muted: from.told_to_mute || report.is_muted,
+            gain_db: decibels(report.gain),
             muted_frames: report.muted,
             encode_errors: report.encode_errors,
             expected_loss_percent: from.expected_loss,
@@ -300,6 +309,8 @@ impl PlaybackStatus {
         Self {
             device: DeviceStatus::playback(uri, opened, state, report),
             playing: report.playing,
+            muted: report.is_muted,
+            gain_db: decibels(report.gain),
             metrics: MetricsStatus::of(&metrics, time),
             late: report.late,
             duplicates: report.duplicates,
@@ -366,6 +377,10 @@ impl ClientStatus {
             loss_percent: loss.map(|loss| f64::from(loss.loss_ppm()) / 10_000.0),
         }
     }
+}
+
+fn decibels(gain: Gain) -> f64 {
+    f64::from(gain.millibels()) / 100.0
 }
 
 /// Milliseconds, rounded to a microsecond.

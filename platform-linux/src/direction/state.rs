@@ -2,6 +2,7 @@
 
 use crate::rt::Bell;
 use soundpost_core::notice::Notice;
+use soundpost_core::watch::Stuck;
 use std::sync::Arc;
 
 /// How a device is doing.
@@ -15,6 +16,8 @@ pub enum State {
     Opened(Reason),
     /// It was lost, for this reason; it is tried again from time to time.
     Lost(Reason),
+    /// Its thread gets nowhere, whatever else may be the matter with it.
+    Stuck(Stuck),
     /// It was a recording and it is over.
     Ended,
 }
@@ -23,7 +26,7 @@ impl State {
     /// Whether there is a device from which sound may come, or to which it may go, at any moment.
     #[must_use]
     pub const fn is_open(&self) -> bool {
-        matches!(self, Self::Running | Self::Stopped | Self::Opened(_))
+        matches!(self, Self::Running | Self::Stopped | Self::Opened(_) | Self::Stuck(_))
     }
 }
 

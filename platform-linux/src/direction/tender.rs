@@ -3,6 +3,7 @@
 //! When and what is tried is decided by [`Recovery`]; here it is carried out. While a device is lost its thread has
 //! nothing else to do: it sleeps until the next attempt is due, the kernel tells of a card, or it is to stop.
 
+use super::pulse::Pulse;
 use super::scout::{Open, Proves, Scout};
 use super::state::{Reason, SharedState, State};
 use crate::hotplug::Watch;
@@ -12,6 +13,7 @@ use soundpost_core::config::TIMING;
 use soundpost_core::port::PcmError;
 use soundpost_core::preference::Preference;
 use soundpost_core::recovery::{Fault, Recovery};
+use soundpost_core::watch::Call;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -32,6 +34,7 @@ pub(super) struct Outlook<T> {
     pub(super) open: Open<T>,
     pub(super) shown: SharedState,
     pub(super) openings: Sender<Opened>,
+    pub(super) pulse: Pulse,
 }
 
 impl<'a, T: Proves> Tender<'a, T> {
@@ -49,6 +52,9 @@ impl<'a, T: Proves> Tender<'a, T> {
     }
 
     fn take(&mut self, opened: Opened) {
+        if let Some(Err(error)) = &opened.volume {
+            tracing::warn!("{}: {error}", opened.description);
+        }
         self.outlook.preference.on_opened(opened.rank);
         // Nobody there to hear of it is as good.
         let _ = self.outlook.openings.send(opened);
@@ -79,10 +85,12 @@ impl<'a, T: Proves> Tender<'a, T> {
     }
 
     pub(super) fn ended(&self) {
+        self.outlook.pulse.mark(Call::Rest);
         self.outlook.shown.set(State::Ended);
     }
 
     pub(super) fn lost(&self, why: PcmError) {
+        self.outlook.pulse.mark(Call::Rest);
         self.outlook.shown.set(State::Lost(Reason::new(&why_lost(why))));
     }
 
@@ -102,8 +110,8 @@ impl<'a, T: Proves> Tender<'a, T> {
         // Before the first attempt: what comes after it is noticed.
         let watch = Watch::new();
         while self.wait(recovery, &watch) {
-            let Outlook { choice, preference, open, .. } = &self.outlook;
-            match choice.open(preference.order(now()), |uri| open(uri)) {
+            let Outlook { choice, preference, open, pulse, .. } = &self.outlook;
+            match pulse.during(Call::Open, || choice.open(preference.order(now()), |uri| open(uri))) {
                 Ok((device, opened)) => {
                     self.outlook.shown.set(State::Opened(Reason::new(&first)));
                     self.take(opened);
@@ -125,7 +133,7 @@ impl<'a, T: Proves> Tender<'a, T> {
     fn wait(&self, recovery: &mut Recovery, watch: &Watch) -> bool {
         loop {
             let rest = recovery.retry_at().since(now());
-            match self.stop.wait(rest, watch.descriptor()) {
+            match self.outlook.pulse.during(Call::Rest, || self.stop.wait(rest, watch.descriptor())) {
                 Woken::Stop => return false,
                 Woken::Due => return true,
                 Woken::News => {

@@ -54,13 +54,16 @@ pub(super) fn open(name: &str, direction: Direction, options: Options) -> Result
         Some(text) if !text.is_empty() && text != name => format!("alsa:{name} ({text})"),
         _ => format!("alsa:{name}"),
     };
+    let card = pcm.info().ok().map(|info| super::pitch::controls(&info, name));
     let words = chatter();
     if !words.is_empty() {
         tracing::debug!("libasound on {name}: {}", words.trim());
     }
-    terms
+    let mut agreed = terms
         .into_agreed(pcm, direction, options, description)
-        .map_err(|error| refusal(name, format!("its rate cannot be converted: {error}")))
+        .map_err(|error| refusal(name, format!("its rate cannot be converted: {error}")))?;
+    agreed.opened.card = card;
+    Ok(agreed)
 }
 
 type Refusal = (String, String);
@@ -115,6 +118,8 @@ impl Terms {
             buffer_samples: core_samples(if direction == Direction::Capture { buffer } else { used }, rate_hz),
             conversion_samples: converter.as_ref().map_or(0, Converter::delay),
             pace: None,
+            card: None,
+            volume: None,
         };
         let (period, buffer, used) = (moved as usize, buffer as usize, used as usize);
         Ok(Agreed { pcm, layout, rate_hz, period, buffer, used, converter, opened })

@@ -1,19 +1,31 @@
 //! Several devices, the best first: `alsa:hw:CARD=tc358743,usb:1-1.2,auto`.
 
-use super::{OpenError, Opened, Uri, UriError};
+use super::{OpenError, Opened, Uri, UriError, Volume};
 use soundpost_core::capacity::CANDIDATES_MAX;
 use std::fmt;
 use std::str::FromStr;
 
-/// One device at least.
+/// One device at least, and what its volume is to be set to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice(Vec<Uri>);
+pub struct Choice(Vec<Uri>, Option<Volume>);
 
 impl Choice {
     /// The devices, the best first.
     #[must_use]
     pub fn uris(&self) -> &[Uri] {
         &self.0
+    }
+
+    /// The same devices; the card of the one that is opened gets this volume.
+    #[must_use]
+    pub fn with_volume(self, volume: Option<Volume>) -> Self {
+        Self(self.0, volume)
+    }
+
+    /// What the volume is to be set to, if to anything.
+    #[must_use]
+    pub const fn volume(&self) -> Option<&Volume> {
+        self.1.as_ref()
     }
 
     /// Whether a device that was lost can be had again.
@@ -61,7 +73,7 @@ impl Choice {
 
 impl From<Uri> for Choice {
     fn from(uri: Uri) -> Self {
-        Self(vec![uri])
+        Self(vec![uri], None)
     }
 }
 
@@ -80,7 +92,7 @@ impl FromStr for Choice {
         if parts.len() > CANDIDATES_MAX {
             return Err(UriError::Many(parts.len()));
         }
-        parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().map(Self)
+        parts.iter().map(|part| part.parse()).collect::<Result<_, _>>().map(|uris| Self(uris, None))
     }
 }
 

@@ -20,11 +20,13 @@ mod pitch;
 mod tone;
 mod uri;
 mod usb;
+mod volume;
 
 pub use choice::Choice;
 pub use file::parse_wav;
 pub use pitch::{Pace, PaceControl};
 pub use uri::{Uri, UriError};
+pub use volume::{Volume, VolumeError};
 
 use soundpost_core::config::{Channels, Direction, TIMING};
 use soundpost_core::port::{PcmError, PcmIn, PcmOut, Read};
@@ -76,6 +78,8 @@ impl Options {
             buffer_samples: self.period_samples * self.buffer_periods,
             conversion_samples: 0,
             pace: None,
+            card: None,
+            volume: None,
         }
     }
 }
@@ -107,6 +111,10 @@ pub struct Opened {
     pub conversion_samples: u32,
     /// How its clock can be told how fast to run.
     pub pace: Option<Pace>,
+    /// The ALSA name of its card's controls, if it is a sound card.
+    pub card: Option<String>,
+    /// What its card's volume was set to, in words, or why not; `None` if nobody asked for that.
+    pub volume: Option<Result<String, VolumeError>>,
 }
 
 /// The ALSA name of a device of the card in a USB port.
@@ -118,6 +126,13 @@ fn in_port(port: &str, device: u32) -> Result<String, OpenError> {
 impl Opened {
     fn named(self, uri: &Uri) -> Self {
         Self { description: format!("{uri}: {}", self.description), ..self }
+    }
+
+    /// The same, after its card's volume was set if that was asked for.
+    #[must_use]
+    pub fn with_volume(mut self, volume: Option<&Volume>, direction: Direction) -> Self {
+        self.volume = volume.map(|volume| volume.set(direction, &self));
+        self
     }
 
     /// The most that a sample waits on its way through the device: for capture until its period is full, for playback

@@ -7,7 +7,7 @@
 use alsa::Output;
 use alsa::ctl::{ElemId, ElemIface};
 use alsa::hctl::HCtl;
-use alsa::pcm::PCM;
+use alsa::pcm::{Info, PCM};
 use serde::Serialize;
 use std::ffi::CString;
 
@@ -43,12 +43,17 @@ impl std::fmt::Debug for PaceControl {
     }
 }
 
+/// The ALSA name of the controls of a PCM's card.
+pub(super) fn controls(info: &Info, name: &str) -> String {
+    // The controls of a plugin have its name, by convention.
+    if info.get_card() < 0 { name.to_owned() } else { format!("hw:{}", info.get_card()) }
+}
+
 impl Pace {
     /// What there is for a playback device, if there is anything.
     pub(super) fn probe(pcm: &PCM, name: &str) -> Option<Self> {
         let info = pcm.info().ok()?;
-        // The controls of a plugin have its name, by convention.
-        let card = if info.get_card() < 0 { name.to_owned() } else { format!("hw:{}", info.get_card()) };
+        let card = controls(&info, name);
         let (device, subdevice) = (info.get_device(), info.get_subdevice());
         let mut pace = Self { card, device, subdevice, control: None, tells: false };
         // What has no controls says so in more words than anybody wants.

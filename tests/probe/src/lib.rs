@@ -16,7 +16,8 @@ use soundpost_core::codec::opus_samples;
 use soundpost_core::cycle::{CaptureRig, Held, PlaybackRig};
 use soundpost_core::config::Stream;
 use soundpost_core::engine::capture::{Capture, Command, Shape};
-use soundpost_core::engine::playback::Playback;
+use soundpost_core::engine::fader::Fader;
+use soundpost_core::engine::playback::{self, Playback};
 use soundpost_core::jitter::Arrival;
 use soundpost_core::latest::{Publisher, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
@@ -25,6 +26,7 @@ use soundpost_core::resample::Resampler;
 use soundpost_core::stretch::{Stretch, Urgency};
 use soundpost_core::supervise::{Action, Event, Supervisor};
 use soundpost_core::time::Instant;
+use soundpost_core::watch::{Beat, Stuck, Watch};
 use soundpost_core::wire::{self, Fault, Frame, Header, Hello, Kind, Welcome};
 use world::{Card, Codec, Ticks};
 
@@ -116,6 +118,23 @@ fn entry_playback_render(engine: &mut Playback<Codec, Waiting>, now: Instant, qu
 fn entry_playback_restart(engine: &mut Playback<Codec, Waiting>) {
     engine.begin(None);
     engine.on_xrun();
+}
+
+#[unsafe(no_mangle)]
+fn entry_playback_apply(engine: &mut Playback<Codec, Waiting>, command: &playback::Command) {
+    engine.apply(*command);
+    engine.hush(engine.report().is_muted);
+}
+
+#[unsafe(no_mangle)]
+fn entry_fade(fader: &mut Fader, pcm: &mut [i16], channels: usize) {
+    fader.process(pcm, channels);
+}
+
+#[unsafe(no_mangle)]
+fn entry_watch(watch: &mut Watch, now: Instant, beat: &Beat) -> Option<Instant> {
+    watch.handle(now, *beat);
+    watch.observe().map(Stuck::since).or(Some(watch.next_deadline()))
 }
 
 #[unsafe(no_mangle)]

@@ -29,8 +29,7 @@ pub struct Jack(Arc<Server>);
 
 struct Server {
     realtime: bool,
-    child: Mutex<Child>,
-    output: Lines,
+    running: Mutex<(Child, Lines)>,
     // Last, so that the next rig starts after everything of this one is gone.
     seat: Seat,
 }
@@ -54,7 +53,7 @@ impl Jack {
         let realtime = realtime_allowed();
         let (child, output) = until_some(READY, || launch(name, realtime))
             .unwrap_or_else(|| panic!("{name} is taken by a jackd that does not end"));
-        Self(Arc::new(Server { realtime, child: Mutex::new(child), output, seat }))
+        Self(Arc::new(Server { realtime, running: Mutex::new((child, output)), seat }))
     }
 
     /// The server's name.
@@ -74,18 +73,35 @@ impl Jack {
 
     /// What the server has printed so far.
     pub fn output(&self) -> String {
-        self.0.output.all()
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).1.all()
+    }
+
+    /// Kills the server, calls `meanwhile`, and starts another one of that name; waits until clients can connect. This
+    /// process may have none by then.
+    ///
+    /// # Panics
+    ///
+    /// When it does not come up again.
+    pub fn crash(&self, meanwhile: impl FnOnce()) {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let (child, output) = &mut *running;
+        let _ = spawn::end(child, Duration::ZERO);
+        output.wait_closed(PATIENCE);
+        remove_leftovers(self.name());
+        meanwhile();
+        let again = until_some(READY, || launch(self.name(), self.realtime()));
+        *running = again.unwrap_or_else(|| panic!("{} does not come up again", self.name()));
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (child, output) = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
         // Nothing to be done about an error here; the kernel ends the server with this process.
         let _ = spawn::end(child, PATIENCE);
         remove_leftovers(self.seat.name());
         if std::thread::panicking() {
-            eprintln!("--- {} said:\n{}---", self.seat.name(), self.output.all());
+            eprintln!("--- {} said:\n{}---", self.seat.name(), output.all());
         }
     }
 }
@@ -159,7 +175,7 @@ mod tests {
         for _ in 0..2 {
             let jack = Jack::start();
             let name = jack.name().to_owned();
-            let pid = jack.0.child.lock().expect("no panic").id();
+            let pid = jack.0.running.lock().expect("no panic").0.id();
             drop(jack);
             let left: Vec<_> = fs::read_dir(SHARED_MEMORY)
                 .expect("a shared memory directory")

@@ -31,6 +31,7 @@ struct control {
 	uint32_t open_errno, io_errno, gone, stopped, suspended, xruns, short_reads;
 	int32_t ppm;
 	uint32_t pace, listening; /* 1: the pitch of a gadget, 2: the rate shift of a loopback */
+	uint32_t hang, mixer; /* reading and writing never return; it has volumes */
 	/* What it has seen. */
 	uint32_t opens, closes, prepares, starts, resumes, transfers;
 	uint32_t rate, silent; /* silent frames that were played since it was prepared, before the first other one */
@@ -39,6 +40,8 @@ struct control {
 	int32_t told; /* what the pace's control was set to */
 	uint64_t values; /* sum of the absolute values of all frames' channels, for playback */
 	int16_t last[CHANNELS];
+	int32_t volume[2]; /* of capture and playback, 0 to 100 */
+	uint32_t volume_sets;
 };
 
 struct trouble {
@@ -195,6 +198,8 @@ static snd_pcm_sframes_t transfer(snd_pcm_ioplug_t *io, const snd_pcm_channel_ar
 	struct trouble *self = io->private_data;
 	volatile struct control *c = self->control;
 	c->transfers++;
+	while (c->hang)
+		usleep(1000);
 	if (c->io_errno)
 		return -(int)c->io_errno;
 	if (c->short_reads && size > c->short_reads)
@@ -364,72 +369,105 @@ SND_PCM_PLUGIN_DEFINE_FUNC(trouble)
 
 SND_PCM_PLUGIN_SYMBOL(trouble);
 
-/* Its controls: the pace, and whether the other end is open. */
+/* Its controls: the pace, whether the other end is open, and two volumes from -30 to 20 dB. */
 
 struct controls {
 	snd_ctl_ext_t ext;
 	volatile struct control *control;
 };
 
-static const char *element(volatile struct control *c, unsigned n)
+enum { PACE, FAR_END, MICROPHONE, SPEAKER, SPEAKER_SWITCH, KEYS };
+
+static const unsigned SCALE[] = { 1 /* SNDRV_CTL_TLVT_DB_SCALE */, 8, (unsigned)-3000, 50 };
+
+static const char *element(volatile struct control *c, unsigned key)
 {
 	static const char *const PACES[] = { NULL, "Playback Pitch 1000000", "PCM Rate Shift 100000" };
-	return n ? "Playback Rate" : PACES[c->pace];
+	static const char *const NAMES[] = { NULL, "Playback Rate", "Mic Capture Volume", "Speaker Playback Volume",
+					     "Speaker Playback Switch" };
+	return key == PACE ? PACES[c->pace] : NAMES[key];
+}
+
+static int has(volatile struct control *c, unsigned key)
+{
+	return key <= FAR_END ? c->pace != 0 : c->mixer != 0;
 }
 
 static int elements(snd_ctl_ext_t *ext)
 {
 	struct controls *self = ext->private_data;
-	return self->control->pace ? 2 : 0;
+	int count = 0;
+	for (unsigned key = 0; key < KEYS; key++)
+		count += has(self->control, key);
+	return count;
 }
 
 static int list(snd_ctl_ext_t *ext, unsigned n, snd_ctl_elem_id_t *id)
 {
 	struct controls *self = ext->private_data;
-	snd_ctl_elem_id_set_interface(id, SND_CTL_ELEM_IFACE_PCM);
-	snd_ctl_elem_id_set_name(id, element(self->control, n));
-	snd_ctl_elem_id_set_device(id, n == 0 && self->control->pace == 2);
+	unsigned key = 0;
+	for (; key < KEYS; key++)
+		if (has(self->control, key) && n-- == 0)
+			break;
+	snd_ctl_elem_id_set_interface(id, key <= FAR_END ? SND_CTL_ELEM_IFACE_PCM : SND_CTL_ELEM_IFACE_MIXER);
+	snd_ctl_elem_id_set_name(id, element(self->control, key));
+	snd_ctl_elem_id_set_device(id, key == PACE && self->control->pace == 2);
 	return 0;
 }
 
 static snd_ctl_ext_key_t find(snd_ctl_ext_t *ext, const snd_ctl_elem_id_t *id)
 {
 	struct controls *self = ext->private_data;
-	for (int n = 0; n < elements(ext); n++)
-		if (!strcmp(snd_ctl_elem_id_get_name(id), element(self->control, n)))
-			return n;
+	for (unsigned key = 0; key < KEYS; key++)
+		if (has(self->control, key) && !strcmp(snd_ctl_elem_id_get_name(id), element(self->control, key)))
+			return key;
 	return SND_CTL_EXT_KEY_NOT_FOUND;
 }
 
 static int attribute(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, int *type, unsigned *access, unsigned *count)
 {
 	(void)ext;
-	*type = SND_CTL_ELEM_TYPE_INTEGER;
-	*access = key ? SND_CTL_EXT_ACCESS_READ : SND_CTL_EXT_ACCESS_READWRITE;
+	*type = key == SPEAKER_SWITCH ? SND_CTL_ELEM_TYPE_BOOLEAN : SND_CTL_ELEM_TYPE_INTEGER;
+	*access = key == FAR_END ? SND_CTL_EXT_ACCESS_READ : SND_CTL_EXT_ACCESS_READWRITE;
+	if (key == MICROPHONE || key == SPEAKER)
+		*access |= SND_CTL_EXT_ACCESS_TLV_READ;
 	*count = 1;
 	return 0;
 }
 
 static int bounds(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *least, long *most, long *step)
 {
-	(void)ext, (void)key;
+	(void)ext;
 	*least = *step = 0;
-	*most = 2000000;
+	*most = key <= FAR_END ? 2000000 : 100;
 	return 0;
 }
 
 static int get(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
 {
 	struct controls *self = ext->private_data;
-	*value = key ? (self->control->listening ? 48000 : 0) : self->control->told;
+	volatile struct control *c = self->control;
+	switch (key) {
+	case PACE: *value = c->told; break;
+	case FAR_END: *value = c->listening ? 48000 : 0; break;
+	case MICROPHONE: *value = c->volume[0]; break;
+	case SPEAKER: *value = c->volume[1]; break;
+	default: *value = 0; /* switched off */
+	}
 	return 0;
 }
 
 static int set(snd_ctl_ext_t *ext, snd_ctl_ext_key_t key, long *value)
 {
 	struct controls *self = ext->private_data;
-	(void)key;
-	self->control->told = *value;
+	volatile struct control *c = self->control;
+	if (key == PACE) {
+		c->told = *value;
+		return 1;
+	}
+	c->volume_sets++;
+	if (key == MICROPHONE || key == SPEAKER)
+		c->volume[key - MICROPHONE] = *value;
 	return 1;
 }
 
@@ -463,6 +501,7 @@ SND_CTL_PLUGIN_DEFINE_FUNC(trouble)
 	self->ext.poll_fd = -1;
 	self->ext.callback = &CONTROLS;
 	self->ext.private_data = self;
+	self->ext.tlv.p = SCALE;
 	strcpy(self->ext.id, "trouble");
 	strcpy(self->ext.driver, "trouble");
 	strcpy(self->ext.name, "trouble");

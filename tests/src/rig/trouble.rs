@@ -57,6 +57,10 @@ pub struct Wishes {
     pub pace: u32,
     /// Somebody listens at its other end.
     pub listening: u32,
+    /// Reading and writing do not return.
+    pub hang: u32,
+    /// Its mixer has `Mic` for capture and `Speaker` for playback, from −30 to 20 dB.
+    pub mixer: u32,
 }
 
 /// What it has seen.
@@ -91,6 +95,10 @@ pub struct Seen {
     pub values: u64,
     /// The frame that was played last.
     pub last: [i16; 8],
+    /// Volume of capture and playback, 0 to 100.
+    pub volume: [i32; 2],
+    /// Times that anything of its mixer was set.
+    pub volume_sets: u32,
 }
 
 #[repr(C)]
@@ -132,6 +140,8 @@ impl Default for Wishes {
             ppm: 0,
             pace: 0,
             listening: 0,
+            hang: 0,
+            mixer: 0,
         };
         wishes.formats(&["S16"]).rates(&[48_000])
     }

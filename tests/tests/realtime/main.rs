@@ -7,12 +7,13 @@
 
 mod count;
 mod devices;
+mod ports;
 
 use count::{Counts, counted, duplicate_as_c_does};
 use devices::{Microphone, Speaker};
 use heapless::spsc::{Producer, Queue};
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
-use soundpost_core::config::{Channels, Content, Direction, FrameLen, Quality, Stream};
+use soundpost_core::config::{Channels, Content, Direction, FrameLen, Gain, Quality, Stream};
 use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig, ShapeLinks};
 use soundpost_core::engine::capture::{Capture, Command, Shape};
 use soundpost_core::engine::playback::Playback;
@@ -76,6 +77,8 @@ fn command(turn: u64, stream: &Stream) -> Option<Command> {
     match turn % 2_000 {
         500 => Some(Command::Mute(true)),
         520 => Some(Command::Mute(false)),
+        700 => Some(Command::Gain(Gain::from_millibels(600 - (turn % 9) as i16 * 150).expect("in range"))),
+        900 => Some(Command::Gain(Gain::NONE)),
         1_000 => {
             Some(Command::Retune(qualities[turns].stream(Direction::Capture, Content::Program).tuning, frames[turns]))
         }
@@ -167,6 +170,16 @@ fn check(quality: Quality, content: Content, channels: Channels, heard: Channels
         "{quality}: not all of it happened: {sent:?} {played:?}"
     );
     println!("{quality}: {} frames sent, {} received; {counts:?}", sent.sent, played.metrics.frames_received);
+}
+
+#[test]
+fn ports_of_alsa_devices_and_the_rate_converter_need_no_heap() {
+    for (format, rate) in [("S16", 48_000), ("S16", 44_100), ("S32", 44_100), ("FLOAT", 96_000)] {
+        for (way, counts) in [("captured", ports::captured(format, rate)), ("played", ports::played(format, rate))] {
+            println!("{way}, {format}, {rate} Hz, 1000 periods: {counts:?}");
+            assert_eq!(counts.heap, 0, "{way} {format} {rate}");
+        }
+    }
 }
 
 #[test]

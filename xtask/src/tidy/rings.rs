@@ -22,6 +22,7 @@ const RINGS: [&[&str]; 5] = [
         "latency",
         "supervise",
         "session",
+        "watch",
     ],
     &["codec", "jitter", "engine", "stretch", "resample"],
     &["port", "cycle", "board"],

@@ -452,3 +452,32 @@ proptest! {
         prop_assert_eq!(world.heard.iter().filter(|v| **v == UNTOUCHED).count(), 0, "a period not served");
     }
 }
+
+#[test]
+fn gain_and_mute_of_a_speaker_change_on_a_ramp() {
+    let mut world = World::new();
+    let mut next = 1;
+    let mut play = |world: &mut World| {
+        for _ in 0..10 {
+            world.arrive_as(next, 200).unwrap();
+            world.play(20);
+            next += 1;
+        }
+        *world.heard.last().unwrap()
+    };
+    assert!(play(&mut world).abs_diff(10_000) < 12);
+    let settled = world.heard.len();
+    world.engine.apply(Command::Gain("-6dB".parse().unwrap()));
+    assert!(play(&mut world).abs_diff(5_012) < 12);
+    world.engine.apply(Command::Mute(true));
+    assert_eq!(play(&mut world), 0);
+    world.engine.hush(true);
+    world.engine.apply(Command::Mute(false));
+    assert_eq!(play(&mut world), 0, "an amplifier is being switched");
+    world.engine.hush(false);
+    assert!(play(&mut world).abs_diff(5_012) < 12);
+    assert!(world.heard[settled..].windows(2).all(|pair| pair[0].abs_diff(pair[1]) <= 10_000 / 240 + 12), "a step");
+    let report = world.engine.report();
+    assert_eq!((report.commands, report.is_muted, report.gain.millibels()), (3, false, -600));
+    assert!(report.level.peak.abs_diff(5_012) < 12, "the meter shows what is heard: {}", report.level.peak);
+}

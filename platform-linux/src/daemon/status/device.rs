@@ -3,10 +3,12 @@
 use super::dbfs;
 use crate::direction::{PaceShown, State};
 use crate::pcm::Opened;
+use crate::rt::now;
 use serde::{Deserialize, Serialize};
 use soundpost_core::config::Direction;
 use soundpost_core::meter::{CaptureReport, PlaybackReport, Recoveries, Work};
 use soundpost_core::signal::Level;
+use soundpost_core::watch::Stuck;
 use std::fmt;
 
 /// A device and how it does.
@@ -16,10 +18,12 @@ pub struct DeviceStatus {
     pub uri: String,
     /// What was opened, in words.
     pub device: String,
-    /// `running`, `stopped`, `opened`, `lost` or `ended`.
+    /// `running`, `stopped`, `opened`, `lost`, `stuck` or `ended`.
     pub state: String,
     /// Why it is not running.
     pub reason: Option<String>,
+    /// What its card's own volume was set to, or why not, if that was asked for.
+    pub volume: Option<String>,
     /// How the device stores a value.
     pub format: String,
     /// The device's rate.
@@ -129,6 +133,15 @@ impl fmt::Display for PaceStatus {
     }
 }
 
+/// Where a thread is stuck and for how long, in words.
+pub(in crate::daemon) fn stuck(stuck: Stuck) -> String {
+    let seconds = now().since(stuck.since()).as_micros() as f64 / 1e6;
+    match stuck {
+        Stuck::In(call, _) => format!("in {} for {seconds:.1} s", call.name()),
+        Stuck::Idle(_) => format!("without sound for {seconds:.1} s, although its device is said to run"),
+    }
+}
+
 impl DeviceStatus {
     pub(super) fn capture(uri: &str, opened: &Opened, state: &State, report: &CaptureReport) -> Self {
         let figures = (report.level, report.xruns, report.work, report.recoveries);
@@ -152,6 +165,7 @@ impl DeviceStatus {
             State::Stopped => ("stopped", Some("its clock stands still".to_owned())),
             State::Opened(why) => ("opened", Some(why.to_string())),
             State::Lost(why) => ("lost", Some(why.to_string())),
+            State::Stuck(stuck) => ("stuck", Some(self::stuck(*stuck))),
             State::Ended => ("ended", None),
         };
         Self {
@@ -159,6 +173,10 @@ impl DeviceStatus {
             device: opened.to_string(),
             state: state.to_owned(),
             reason,
+            volume: opened.volume.as_ref().map(|set| match set {
+                Ok(shown) => shown.clone(),
+                Err(error) => error.to_string(),
+            }),
             format: opened.format.to_owned(),
             rate_hz: opened.rate_hz,
             channels: opened.device_channels,
@@ -178,6 +196,9 @@ impl fmt::Display for DeviceStatus {
         let level = self.level_dbfs.map_or_else(|| "silent".to_owned(), |level| format!("{level:.0} dBFS"));
         let reason = self.reason.as_deref().map_or_else(String::new, |why| format!(": {why}"));
         writeln!(f, "  device     {} [{}{reason}] {level}", self.device, self.state)?;
+        if let Some(volume) = &self.volume {
+            writeln!(f, "  volume     {volume}")?;
+        }
         let WorkStatus { median_us, p999_us, longest_us, late_turns } = self.work;
         writeln!(
             f,

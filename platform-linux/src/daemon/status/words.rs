@@ -29,7 +29,11 @@ impl fmt::Display for Status {
             capture.device.xruns,
             capture.dropped_no_slot + capture.dropped_ring_full
         )?;
-        writeln!(f, "playback{}", if playback.playing { "" } else { " (idle)" })?;
+        if capture.gain_db != 0.0 {
+            writeln!(f, "  gain       {:+} dB", capture.gain_db)?;
+        }
+        let idle = if playback.playing { "" } else { " (idle)" };
+        writeln!(f, "playback{idle}{}", if playback.muted { " (muted)" } else { "" })?;
         write!(f, "{playback}")?;
         write!(f, "{}", self.board)?;
         writeln!(f, "clients    {}", self.clients.len())?;
@@ -61,6 +65,9 @@ impl fmt::Display for BoardStatus {
 impl fmt::Display for PlaybackStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}{}", self.device, self.pace, self.metrics)?;
+        if self.gain_db != 0.0 {
+            writeln!(f, "  gain       {:+} dB", self.gain_db)?;
+        }
         writeln!(
             f,
             "  delay      {:.1} ms held (aim {:.1} ms), {:.1} ms queued; sender's clock {:+} ppm slow",

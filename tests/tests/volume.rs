@@ -1,0 +1,154 @@
+//! Louder, softer and silent: in the engines, and on the card if that is asked for.
+
+use soundpost_tests::proc::Program;
+use soundpost_tests::rig::{Trouble, Wishes};
+use soundpost_tests::until;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A daemon between two devices.
+struct House {
+    socket: tempfile::TempDir,
+    microphone: Trouble,
+    speaker: Trouble,
+}
+
+impl House {
+    fn new() -> Self {
+        let device = || Trouble::new(Wishes { mixer: 1, ..Wishes::default() });
+        Self { socket: tempfile::tempdir().expect("a directory"), microphone: device(), speaker: device() }
+    }
+
+    fn soundpost(&self, args: &[&str]) -> Program {
+        let socket = self.socket.path().join("s.sock").display().to_string();
+        Program::spawn(&[args, &["--socket", &socket]].concat(), &self.microphone.envs())
+    }
+
+    fn run(&self, args: &[&str]) -> Program {
+        let (capture, playback) = (self.microphone.uri(), self.speaker.uri());
+        self.soundpost(&[&["run", "--capture", &capture, "--playback", &playback], args].concat())
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let mut asked = self.soundpost(&["status", "--json"]);
+        assert!(asked.wait_exit(SOON).success(), "{}", asked.output());
+        serde_json::from_str(asked.output().lines().next().expect("a line")).expect("JSON")
+    }
+}
+
+#[test]
+fn gains_move_both_levels_by_what_they_say_and_touch_no_control_of_the_card() {
+    let house = House::new();
+    let daemon = house.run(&["--capture-gain", "-6dB", "--playback-gain", "+3.5 dB"]);
+    daemon.wait_for_line(|line| line.contains("is ready"), SOON);
+    let talker = house.soundpost(&["talk", "-i", "tone:440"]);
+    talker.wait_for_line(|line| line.contains("talking"), SOON);
+    let mut status = serde_json::Value::Null;
+    // The device's tone has its peaks at 8000, -12.2 dB.
+    let settled = until(SOON, || {
+        status = house.status();
+        let level = |direction: &str| status[direction]["device"]["level_dbfs"].as_f64().unwrap_or(-99.0);
+        (level("capture") + 18.2).abs() < 0.2 && level("playback") > -40.0
+    });
+    assert!(settled, "{status}");
+    assert_eq!(
+        (status["capture"]["gain_db"].as_f64(), status["playback"]["gain_db"].as_f64()),
+        (Some(-6.0), Some(3.5))
+    );
+    let table = house.soundpost(&["status"]);
+    table.wait_for_line(|line| line.contains("gain       -6 dB"), SOON);
+    table.wait_for_line(|line| line.contains("gain       +3.5 dB"), SOON);
+    for device in [&house.microphone, &house.speaker] {
+        assert_eq!(device.seen().volume_sets, 0, "nobody asked for that");
+    }
+}
+
+#[test]
+fn a_cards_volume_is_set_by_name_and_again_when_it_comes_back() {
+    let house = House::new();
+    let controls = ["--capture-volume-control", "Mic=40%", "--playback-volume-control", "Speaker=-6dB"];
+    let daemon = house.run(&controls);
+    daemon.wait_for_line(|line| line.contains("is ready"), SOON);
+    // -30 dB and half a decibel a step.
+    assert_eq!((house.microphone.seen().volume[0], house.speaker.seen().volume[1]), (40, 48));
+    assert_eq!(
+        (house.microphone.seen().volume[1], house.speaker.seen().volume[0]),
+        (0, 0),
+        "the others are left alone"
+    );
+    let status = house.status();
+    assert_eq!(status["capture"]["device"]["volume"], "Mic 40 % (-10 dB)");
+    assert_eq!(status["playback"]["device"]["volume"], "Speaker 48 % (-6 dB), switched off");
+    house.soundpost(&["status"]).wait_for_line(|line| line.contains("volume     Mic 40 % (-10 dB)"), SOON);
+    let sets = house.microphone.seen().volume_sets;
+    house.microphone.change(|wishes| wishes.gone = 1);
+    assert!(until(SOON, || house.status()["capture"]["device"]["state"] == "lost"));
+    house.microphone.change(|wishes| wishes.gone = 0);
+    assert!(until(SOON, || house.microphone.seen().volume_sets > sets), "it is set again");
+}
+
+#[test]
+fn a_control_that_is_not_there_or_cannot_do_that_is_named_with_what_there_is() {
+    let house = House::new();
+    for (option, value, named) in [
+        (
+            "--capture-volume-control",
+            "Microphone=40%",
+            "no volume control \"Microphone\" for capture; the card has: \"Mic\"",
+        ),
+        ("--playback-volume-control", "Mic=40%", "for playback; the card has: \"Speaker\""),
+        ("--playback-volume-control", "Speaker=25dB", "\"Speaker\" cannot be set to 25 dB; allowed: -30 dB to 20 dB"),
+        ("--capture-volume-control", "Mic", "allowed: NAME=PERCENT% or NAME=DECIBELdB"),
+        ("--capture-gain", "21dB", "-60dB to 20dB"),
+    ] {
+        let mut daemon = house.run(&[option, value]);
+        assert!(!daemon.wait_exit(SOON).success());
+        assert!(daemon.output().contains(named), "{option} {value}: {}", daemon.output());
+    }
+    let socket = house.socket.path().join("t.sock").display().to_string();
+    let args =
+        ["run", "--socket", &socket, "--capture", "tone:", "--playback", "null", "--capture-volume-control", "Mic=1"];
+    let mut daemon = Program::spawn(&args, &[]);
+    assert!(!daemon.wait_exit(SOON).success());
+    assert!(daemon.output().contains("the device is not a sound card"), "{}", daemon.output());
+}
+
+#[test]
+fn after_ten_seconds_of_silence_a_short_beep_is_heard_whole() {
+    const LOUD: i16 = 12_000;
+    let house = House::new();
+    let daemon = house.run(&[]);
+    daemon.wait_for_line(|line| line.contains("is ready"), SOON);
+    let beep = house.socket.path().join("beep.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = hound::WavWriter::create(&beep, spec).expect("a file");
+    // 50 ms of a tone of 1 kHz and nothing before or behind it.
+    for n in 0..2_400 {
+        let phase = f64::from(n) / 48.0 * std::f64::consts::TAU;
+        file.write_sample((f64::from(LOUD) * phase.sin()) as i16).expect("a sample");
+    }
+    file.finalize().expect("a file");
+    let whole = 2_400.0 * f64::from(LOUD) * std::f64::consts::FRAC_2_PI * 2.0;
+    let idle = Instant::now();
+    for round in 0..2 {
+        let wait = if round == 0 { Duration::ZERO } else { Duration::from_secs(10) };
+        let moved = house.speaker.seen().moved;
+        assert!(
+            until(SOON, || house.speaker.seen().moved >= moved + wait.as_secs() * 47_000),
+            "the device is kept warm"
+        );
+        let before = house.speaker.seen().values;
+        let mut talker = house.soundpost(&["talk", "-i", &format!("file:{}", beep.display())]);
+        assert!(talker.wait_exit(SOON).success(), "{}", talker.output());
+        let heard = || (house.speaker.seen().values - before) as f64 / whole;
+        assert!(until(SOON, || heard() > 0.9), "{:.2} of the beep", heard());
+        println!("a beep of 50 ms after {:?}: {:.0} % of it heard", idle.elapsed(), heard() * 100.0);
+        assert_eq!(house.speaker.seen().opens, 1);
+    }
+}
