@@ -5,11 +5,13 @@
 //! no value here: text becomes a type once, at the edge, or a [`ConfigError`] that names what is allowed.
 
 mod board;
+mod limits;
 mod playout;
 mod text;
 mod timing;
 
 pub use board::{BOARD, BoardTiming};
+pub use limits::{Allowance, LIMITS, Limits};
 pub use playout::{Playout, Terms};
 pub use text::ConfigError;
 pub use timing::{TIMING, Timing};

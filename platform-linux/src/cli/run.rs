@@ -2,10 +2,12 @@
 
 use super::{Outcome, SocketArg, StreamArgs, live};
 use crate::board::Wiring;
+use crate::daemon::access::{AllowList, Party};
 use crate::daemon::{self, Settings, status::Status};
 use crate::gpio::PinName;
 use crate::pcm::Choice;
 use clap::Args;
+use soundpost_core::capacity::{CLIENTS_LIMIT, CLIENTS_MAX};
 use soundpost_core::config::{Content, Direction, Playout};
 
 /// Serve: capture for listeners, play what a talker sends.
@@ -33,6 +35,13 @@ pub(super) struct Run {
     /// What a talker's sound is played with, delay or gaps: low, balanced, smooth or frozen.
     #[arg(long, default_value = "balanced", value_name = "PROFILE")]
     playout: Playout,
+    /// Who may connect: user:NAME or group:NAME, or their numbers; several separated by commas. Root and the daemon's
+    /// own user always may [default: whoever the rights of the socket's file let in].
+    #[arg(long, value_name = "WHO", value_delimiter = ',')]
+    allow: Vec<Party>,
+    /// How many clients may be connected at once.
+    #[arg(long, default_value_t = CLIENTS_MAX, value_name = "COUNT", value_parser = clients)]
+    clients_max: usize,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
@@ -46,6 +55,8 @@ impl Run {
             stream: self.stream.stream(Direction::Capture, self.content),
             talk: self.stream.quality.stream(Direction::Playback, self.content),
             socket: self.socket.path(),
+            allow: AllowList::new(self.allow)?,
+            clients_max: self.clients_max,
             capture: self.capture,
             playback: self.playback,
             playout: self.playout,
@@ -55,6 +66,11 @@ impl Run {
         daemon::run(settings, announce, tick)?;
         Ok(())
     }
+}
+
+fn clients(text: &str) -> Result<usize, String> {
+    let count = text.parse::<usize>().ok().filter(|count| (1..=CLIENTS_LIMIT).contains(count));
+    count.ok_or_else(|| format!("not a number of clients; allowed: 1 to {CLIENTS_LIMIT}"))
 }
 
 /// Says that the daemon is ready, and what to do with it.
