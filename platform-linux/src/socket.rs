@@ -121,12 +121,25 @@ fn lock(path: &Path) -> Result<File, BindError> {
     Ok(file)
 }
 
-/// Tells the peer why it is being sent away.
-pub fn send_fault(socket: &UnixSeqpacket, code: ErrorCode, text: &str) {
-    let mut payload = [0; 512];
+/// Tells the peer why it is being sent away, if there is room.
+pub fn send_fault(socket: &UnixSeqpacket, code: ErrorCode, text: &str) -> Sent {
+    let mut payload = [0; FAULT_MAX];
     let length = Fault { code, text }.emit(&mut payload);
-    let _ = send_control(socket, Kind::Error, &payload[..length]);
+    send_control(socket, Kind::Error, &payload[..length])
 }
+
+/// The whole message that tells a peer why it is being sent away.
+#[must_use]
+pub fn fault(code: ErrorCode, text: &str) -> Vec<u8> {
+    let (mut payload, mut message) = ([0; FAULT_MAX], vec![0; HEADER_LEN + FAULT_MAX]);
+    let length = Fault { code, text }.emit(&mut payload);
+    let length = wire::emit(Kind::Error, &payload[..length], &mut message).unwrap_or(0);
+    message.truncate(length);
+    message
+}
+
+/// The longest payload of an Error.
+const FAULT_MAX: usize = Kind::Error.payload_bounds().1;
 
 /// What came out of a socket.
 #[derive(Debug)]

@@ -22,7 +22,9 @@ pub struct Limits {
     /// Requests of one client. Each costs the daemon as much as some packets to a listener.
     pub control: Allowance,
     /// Log lines about clients that were sent away; the rest is counted.
-    pub log_lines: Allowance,
+    pub refusal_lines: Allowance,
+    /// Log lines about clients that come and go.
+    pub visitor_lines: Allowance,
 }
 
 /// The limits of every client.
@@ -30,5 +32,6 @@ pub const LIMITS: Limits = Limits {
     connections: Allowance { burst: 1200, per_second: 200 },
     audio: Allowance { burst: 1000, per_second: 1000 },
     control: Allowance { burst: 100, per_second: 50 },
-    log_lines: Allowance { burst: 20, per_second: 1 },
+    refusal_lines: Allowance { burst: 20, per_second: 1 },
+    visitor_lines: Allowance { burst: 200, per_second: 5 },
 };

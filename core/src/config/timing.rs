@@ -28,6 +28,8 @@ pub struct Timing {
     pub io_nice: i8,
     /// A client that has not introduced itself by then is sent away.
     pub greeting_deadline: Span,
+    /// How long a client that is sent away may take to make room for being told why.
+    pub farewell: Span,
 }
 
 /// The timing of every device.
@@ -41,4 +43,5 @@ pub const TIMING: Timing = Timing {
     rt_priority: 45,
     io_nice: -11,
     greeting_deadline: Span::from_millis(5_000),
+    farewell: Span::from_millis(1_000),
 };

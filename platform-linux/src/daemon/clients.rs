@@ -46,10 +46,11 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
         let greeting = introduce(&hub, &client, &mut room);
         let deadline = Duration::from_micros(TIMING.greeting_deadline.as_micros());
         let joined = tokio::time::timeout(deadline, greeting).await;
-        drop(place);
+        let mut place = Some(place);
         let late = || End::Fault(ErrorCode::Unexpected, format!("no Hello within {} s", deadline.as_secs()));
         let (id, end) = match joined.unwrap_or_else(|_| Err(late())) {
             Ok((member, leave)) => {
+                place = None;
                 let end = tokio::select! {
                     () = leave.notified() => End::InOrder,
                     end = converse(&hub, member, &client, &mut room) => end,
@@ -58,11 +59,17 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
             }
             Err(end) => (None, end),
         };
-        if let End::Fault(code, text) = &end {
-            hub.roster.refuse(&client, *code, text);
-        }
+        // First of all it gets no more packets: what it is told is the last that it hears.
         if let Some(id) = id {
             hub.part(id, matches!(end, End::Vanished));
+        }
+        if let End::Fault(code, text) = &end {
+            // Those that are waited for are bounded in number, like those that are waited to introduce themselves.
+            let place = place.or_else(|| hub.roster.place());
+            let patience = Duration::from_micros(TIMING.farewell.as_micros());
+            let patience = if place.is_some() { patience } else { Duration::ZERO };
+            // One that does not read in time misses it.
+            let _ = tokio::time::timeout(patience, hub.roster.refuse_when_there_is_room(&client, *code, text)).await;
         }
     });
 }

@@ -147,7 +147,8 @@ pub(super) struct Roster {
     antechamber: Rc<()>,
     next_id: Cell<u32>,
     refusals: [Cell<u64>; ErrorCode::ALL.len()],
-    log_lines: RefCell<Bucket>,
+    refusal_lines: RefCell<Bucket>,
+    visitor_lines: RefCell<Bucket>,
 }
 
 impl Roster {
@@ -162,7 +163,8 @@ impl Roster {
             antechamber: Rc::default(),
             next_id: Cell::new(1),
             refusals: Default::default(),
-            log_lines: RefCell::new(Bucket::new(LIMITS.log_lines, now())),
+            refusal_lines: RefCell::new(Bucket::new(LIMITS.refusal_lines, now())),
+            visitor_lines: RefCell::new(Bucket::new(LIMITS.visitor_lines, now())),
         }
     }
 
@@ -178,25 +180,41 @@ impl Roster {
             return Err((ErrorCode::TooFast, text));
         }
         self.allowed.check(user, group).map_err(|text| (ErrorCode::Forbidden, text))?;
-        if Rc::strong_count(&self.antechamber) > self.most {
+        self.place().ok_or_else(|| {
             let text = format!("{} clients have not introduced themselves yet; try again later", self.most);
-            return Err((ErrorCode::TooManyClients, text));
-        }
-        Ok(Rc::clone(&self.antechamber))
+            (ErrorCode::TooManyClients, text)
+        })
     }
 
-    /// Sends a peer away: says why, counts it, and logs it unless there was too much of that of late.
+    /// A place for somebody who is no member, free again when it is dropped; `None` when all are taken.
+    pub(super) fn place(&self) -> Option<Rc<()>> {
+        (Rc::strong_count(&self.antechamber) <= self.most).then(|| Rc::clone(&self.antechamber))
+    }
+
+    /// Sends a peer away: says why if there is room, counts it, and logs it unless there was too much of that of late.
     pub(super) fn refuse(&self, socket: &UnixSeqpacket, code: ErrorCode, text: &str) {
+        self.note_refusal(socket, code, text);
+        let _ = socket::send_fault(socket, code, text);
+    }
+
+    /// The same, and waits until there is room: for one who floods and does not read.
+    pub(super) async fn refuse_when_there_is_room(&self, socket: &UnixSeqpacket, code: ErrorCode, text: &str) {
+        self.note_refusal(socket, code, text);
+        if socket::send_fault(socket, code, text) == Sent::Full {
+            let _ = socket.send(&socket::fault(code, text)).await;
+        }
+    }
+
+    fn note_refusal(&self, socket: &UnixSeqpacket, code: ErrorCode, text: &str) {
         if let Some(count) = self.refusals.get(usize::from(code as u16).wrapping_sub(1)) {
             count.set(count.get() + 1);
         }
-        if self.log_lines.borrow_mut().take(now()) {
+        if self.refusal_lines.borrow_mut().take(now()) {
             let (pid, uid) = socket.peer_cred().map_or((None, None), |peer| (peer.pid(), Some(peer.uid())));
             let told = |number: Option<String>| number.unwrap_or_else(|| "unknown".to_owned());
             let (pid, uid) = (told(pid.map(|pid| pid.to_string())), told(uid.map(|uid| uid.to_string())));
             tracing::warn!("client of process {pid}, user {uid}, sent away: {text}");
         }
-        socket::send_fault(socket, code, text);
     }
 
     /// How many were sent away, and why.
@@ -248,13 +266,15 @@ impl Roster {
     pub(super) fn add(&self, client: Client) -> u32 {
         let id = self.next_id.get();
         self.next_id.set(id.wrapping_add(1).max(1));
-        tracing::info!(
-            "{} {id} joined: {:?}, process {}, user {}",
-            client.role.name(),
-            client.name,
-            client.pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
-            client.uid
-        );
+        if self.visitor_lines.borrow_mut().take(now()) {
+            tracing::info!(
+                "{} {id} joined: {:?}, process {}, user {}",
+                client.role.name(),
+                client.name,
+                client.pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()),
+                client.uid
+            );
+        }
         if client.role == Role::Talker {
             self.talker.set(Some(id));
         }
@@ -269,13 +289,15 @@ impl Roster {
             self.talker.set(None);
         }
         let Some(client) = self.clients.borrow_mut().remove(&id) else { return (false, talked) };
-        tracing::info!(
-            "{} {id} {}: {} packets, {} dropped",
-            client.role.name(),
-            if vanished { "vanished" } else { "left" },
-            client.packets,
-            client.dropped
-        );
+        if self.visitor_lines.borrow_mut().take(now()) {
+            tracing::info!(
+                "{} {id} {}: {} packets, {} dropped",
+                client.role.name(),
+                if vanished { "vanished" } else { "left" },
+                client.packets,
+                client.dropped
+            );
+        }
         (true, talked)
     }
 

@@ -29,10 +29,11 @@ impl fmt::Display for Status {
             capture.device.xruns,
             capture.dropped_no_slot + capture.dropped_ring_full
         )?;
-        writeln!(f, "playback{}", if playback.playing { "" } else { " (idle)" })?;
+        let muted = if self.mutes.playback_by_command { " (muted)" } else { "" };
+        writeln!(f, "playback{muted}{}", if playback.playing { "" } else { " (idle)" })?;
         write!(f, "{playback}")?;
         write!(f, "{}", self.board)?;
-        writeln!(f, "clients    {}", self.clients.len())?;
+        writeln!(f, "clients    {}", self.clients_connected)?;
         for client in &self.clients {
             let pid = client.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
             write!(
