@@ -96,7 +96,11 @@ fn stalled(seconds: u64) -> Result<bool, Failure> {
     println!();
     let lost = all.lost + one.lost;
     let goals = [
-        ("p99 of the others, to when all read", format!("{ratio:.2} (median of pairs; at most {RATIO_MAX})"), ratio <= RATIO_MAX),
+        (
+            "p99 of the others, to when all read",
+            format!("{ratio:.2} (median of pairs; at most {RATIO_MAX})"),
+            ratio <= RATIO_MAX,
+        ),
         ("packets that the others lost", format!("{lost} (0)"), lost == 0),
         ("packets that the stalled one was told it lost", format!("{told} (more than 0)"), told > 0),
     ];

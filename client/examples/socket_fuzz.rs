@@ -83,11 +83,16 @@ fn run() -> Result<(), Failure> {
         return Err("the daemon died".into());
     }
     println!("{tally}");
-    println!("witness: {} packets, {} missing, {} of them because it was slow itself", heard.packets, heard.missing, heard.told);
+    println!(
+        "witness: {} packets, {} missing, {} of them because it was slow itself",
+        heard.packets, heard.missing, heard.told
+    );
     let status = settled(&house, Controller::status)?;
     let late = number(&status, "dropped_ring_full")? + number(&status, "dropped_no_slot")?;
     if heard.missing > heard.told + late {
-        return Err(format!("the witness misses {} packets, and {} are explained", heard.missing, heard.told + late).into());
+        return Err(
+            format!("the witness misses {} packets, and {} are explained", heard.missing, heard.told + late).into()
+        );
     }
     println!("{late} packets were late within the daemon");
     // Descriptors of conversations that just ended go with them.

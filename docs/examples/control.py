@@ -32,7 +32,11 @@ def default_path():
 
 
 def send(connection, kind, payload=b""):
-    connection.send(HEADER.pack(MAGIC, VERSION, kind, len(payload), 0, 0, 0, 0, 0) + payload)
+    try:
+        connection.send(HEADER.pack(MAGIC, VERSION, kind, len(payload), 0, 0, 0, 0, 0) + payload)
+    except (BrokenPipeError, ConnectionResetError):
+        # Why it is closed is in what the daemon said last.
+        pass
 
 
 def receive(connection):

@@ -6,8 +6,8 @@ use soundpost_core::config::LIMITS;
 use soundpost_core::wire::{self, HEADER_LEN, Outcome};
 use soundpost_tests::proc::Program;
 use soundpost_tests::until;
-use std::thread;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -83,6 +83,7 @@ fn a_controller_mutes_and_unmutes_and_no_packets_come_while_it_is_muted() {
     run(async {
         let mut listener = Listener::connect(&house.socket(), "ear").await.expect("a listener");
         let mut controller = Controller::connect(&house.socket(), "hand").await.expect("a controller");
+        assert!(matches!(listener.hear().await, Ok(Heard::Packet(..))), "it is live");
         let json = controller.mute(Direction::Capture, true).await.expect("muted");
         assert!(json.contains("\"capture_by_command\":true"), "{json}");
         // Frames go by that are not sent.
@@ -153,7 +154,9 @@ fn what_a_daemon_does_not_know_is_answered_or_passed_over_as_the_rules_say() {
         let (header, payload, _) = wire::parse(&room[..got]).expect("a message");
         assert_eq!((header.kind, payload[5]), (Kind::Welcome, 3), "both additions that there are, and no other");
         // A kind or role from the future is named as such, with what is known.
-        for (at, byte, named) in [(3, 99, "kind 99 does not exist; allowed: 1 to 11"), (HEADER_LEN, 9, "role cannot be 9")] {
+        for (at, byte, named) in
+            [(3, 99, "kind 99 does not exist; allowed: 1 to 11"), (HEADER_LEN, 9, "role cannot be 9")]
+        {
             let future = tokio_seqpacket::UnixSeqpacket::connect(house.socket()).await.expect("a connection");
             let mut hello = vec![0; HEADER_LEN + 4];
             wire::emit(Kind::Hello, &[Role::Listener as u8, 0, 0, 0], &mut hello).expect("room");

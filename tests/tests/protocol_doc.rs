@@ -127,7 +127,8 @@ fn the_golden_vectors_are_parsed_as_the_page_says() {
         kinds.insert(header.kind as u8);
         match (*name, header.kind) {
             ("hello-listener", Kind::Hello) => {
-                let hello = Hello { role: Role::Listener, takeover: false, additions: Additions::NONE, name: "kitchen" };
+                let hello =
+                    Hello { role: Role::Listener, takeover: false, additions: Additions::NONE, name: "kitchen" };
                 assert_eq!(Hello::parse(payload), Ok(hello));
             }
             ("hello-takeover", Kind::Hello) => {

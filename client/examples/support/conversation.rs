@@ -292,8 +292,8 @@ impl Talk {
     }
 
     fn heard(&mut self, got: usize) -> Result<(), String> {
-        let (header, payload, _) =
-            wire::parse(&self.room[..got]).map_err(|error| format!("the daemon does not speak the protocol: {error}"))?;
+        let (header, payload, _) = wire::parse(&self.room[..got])
+            .map_err(|error| format!("the daemon does not speak the protocol: {error}"))?;
         if self.refused.is_some() {
             return Err(format!("{:?} after an Error", header.kind));
         }

@@ -30,6 +30,8 @@ pub struct Timing {
     pub greeting_deadline: Span,
     /// How long a client that is sent away may take to make room for being told why.
     pub farewell: Span,
+    /// How long a person at a prompt waits for the daemon's answer.
+    pub answer: Span,
 }
 
 /// The timing of every device.
@@ -44,4 +46,5 @@ pub const TIMING: Timing = Timing {
     io_nice: -11,
     greeting_deadline: Span::from_millis(5_000),
     farewell: Span::from_millis(1_000),
+    answer: Span::from_millis(5_000),
 };

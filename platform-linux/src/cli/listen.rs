@@ -57,11 +57,7 @@ impl Listen {
 }
 
 /// Plays what comes until the time is up, somebody interrupts, or the daemon goes.
-async fn receive(
-    mut listener: Listener,
-    side: &mut PlaybackSide,
-    limit: Option<Duration>,
-) -> Result<(), Error> {
+async fn receive(mut listener: Listener, side: &mut PlaybackSide, limit: Option<Duration>) -> Result<(), Error> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let deadline = tokio::time::sleep(limit.unwrap_or(Duration::MAX));

@@ -11,7 +11,7 @@ mod talk;
 
 use crate::socket;
 use clap::{Args, Parser, Subcommand};
-use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Quality, Rate, Stream};
+use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Quality, Rate, Stream, TIMING};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
@@ -152,7 +152,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 
 /// How long a person waits at a prompt.
 const fn patience() -> std::time::Duration {
-    std::time::Duration::from_secs(5)
+    std::time::Duration::from_micros(TIMING.answer.as_micros())
 }
 
 /// A tokio runtime on this thread.

@@ -98,10 +98,7 @@ impl AllowList {
             return Ok(());
         }
         let named: Vec<&str> = self.0.iter().map(|party| party.said.as_str()).collect();
-        Err(format!(
-            "user {user} of group {group} may not connect; allowed: root, user {own} and {}",
-            named.join(", ")
-        ))
+        Err(format!("user {user} of group {group} may not connect; allowed: root, user {own} and {}", named.join(", ")))
     }
 }
 

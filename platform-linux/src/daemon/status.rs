@@ -333,7 +333,11 @@ impl PlaybackStatus {
         metrics.record_dropped(from.talker_drops);
         let uri = from.settings.playback.to_string();
         let muted_packets = from.playback_muted_packets;
-        Self { pace: from.pace.into(), muted_packets, ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
+        Self {
+            pace: from.pace.into(),
+            muted_packets,
+            ..Self::of(&uri, opened, state, report, metrics, *pool, from.time)
+        }
     }
 
     /// The status of a playback, in the daemon or in a listener.

@@ -1,7 +1,9 @@
 //! Bytes that claim to be messages.
 
 use soundpost_core::wire::redundant::{self, LEAD_LEN};
-use soundpost_core::wire::{self, Answer, Command, Fault, Frame, HEADER_LEN, Header, Hello, Kind, Mute, Notice, Report, Welcome, WireError};
+use soundpost_core::wire::{
+    self, Answer, Command, Fault, Frame, HEADER_LEN, Header, Hello, Kind, Mute, Notice, Report, Welcome, WireError,
+};
 
 /// Any bytes: what parses is written as it was read, and a message cut short is never taken for something else.
 pub fn wire_parse(data: &[u8]) {

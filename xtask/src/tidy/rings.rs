@@ -10,7 +10,19 @@ use std::collections::BTreeSet;
 const RINGS: [&[&str]; 5] = [
     &["time", "config", "capacity", "meter", "signal", "fmt"],
     &["sync", "pool", "latest", "notice", "wire"],
-    &["adapt", "drift", "flood", "pitch", "preference", "recovery", "redundancy", "quality", "latency", "supervise", "session"],
+    &[
+        "adapt",
+        "drift",
+        "flood",
+        "pitch",
+        "preference",
+        "recovery",
+        "redundancy",
+        "quality",
+        "latency",
+        "supervise",
+        "session",
+    ],
     &["codec", "jitter", "engine", "stretch", "resample"],
     &["port", "cycle", "board"],
 ];
