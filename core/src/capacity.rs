@@ -57,8 +57,21 @@ pub const CANDIDATES_MAX: usize = 8;
 /// they are used up.
 pub const STEPS_PER_TURN: usize = 4;
 
-/// The most clients that the daemon serves at once.
+/// The most clients that the daemon serves at once, unless it is told otherwise.
 pub const CLIENTS_MAX: usize = 64;
+
+/// The most that it can be told to serve: with as many again that have not greeted yet, each has a descriptor.
+pub const CLIENTS_LIMIT: usize = 1000;
+
+/// The most clients that a status lists: with the longest names it still fits one message.
+pub const STATUS_CLIENTS_MAX: usize = 64;
+
+/// Users whose rate of connections is watched at the same time. When there are more, the one who has used least of its
+/// allowance is forgotten.
+pub const WATCHED_USERS: usize = 32;
+
+/// The most users and groups that an allow-list may name.
+pub const ALLOWED_MAX: usize = 64;
 
 /// The most bytes of a name that a client gives itself.
 pub const CLIENT_NAME_MAX: usize = 64;
@@ -67,6 +80,9 @@ pub const CLIENT_NAME_MAX: usize = 64;
 /// packets are dropped: one that stalls must not find seconds of stale sound when it comes back. Linux grants
 /// twice as much and counts its own overhead, so that about 15 packets of 20 ms fit.
 pub const LISTENER_QUEUE_BYTES: usize = 8 * 1024;
+
+/// The send buffer that is asked of the kernel for any other client: room for the longest status, and no more.
+pub const CONTROL_QUEUE_BYTES: usize = 64 * 1024;
 
 /// The most restarts of a worker that are remembered, and so the most that its budget can be.
 pub const RESTARTS_MAX: usize = 16;

@@ -6,12 +6,14 @@
 
 mod board;
 mod gain;
+mod limits;
 mod playout;
 mod text;
 mod timing;
 
 pub use board::{BOARD, BoardTiming};
 pub use gain::Gain;
+pub use limits::{Allowance, LIMITS, Limits};
 pub use playout::{Playout, Terms};
 pub use text::ConfigError;
 pub use timing::{TIMING, Timing};

@@ -149,6 +149,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     /// [`PcmError`] if the device is beyond recovery, or over.
     pub fn turn(&mut self) -> Result<Turn, PcmError> {
         let mut turn = Turn { commands: self.obey(), ..Turn::default() };
+        let muted = self.engine.report().muted;
         let channels = self.device.channels();
         let values = self.device.period().saturating_mul(channels).min(PERIOD_VALUES_MAX);
         let room = self.period.get_mut(..values).unwrap_or(&mut []);
@@ -176,7 +177,8 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
                 mended?;
             }
         }
-        if turn.packets > 0 {
+        // Muted frames, too: stream time goes on, and whoever watches wants to see that.
+        if turn.packets > 0 || self.engine.report().muted != muted {
             self.report();
         }
         Ok(turn)

@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | 4 crank | one turn of capture or playback; lamp, switch, amplifier | [`port`], [`cycle`], [`board`] |
 //! | 3 engines | samples to packets and back; the pace of sound | [`codec`], [`engine`], [`jitter`], [`resample`], [`stretch`] |
-//! | 2 policy | decisions | [`adapt`], [`drift`], [`pitch`], [`preference`], [`quality`], [`queue`], [`recovery`], [`redundancy`], [`supervise`], [`watch`] |
+//! | 2 policy | decisions | [`adapt`], [`drift`], [`flood`], [`pitch`], [`preference`], [`quality`], [`queue`], [`recovery`], [`redundancy`], [`supervise`], [`watch`] |
 //! | 1 mechanism | memory and bytes | [`sync`], [`pool`], [`latest`], [`notice`], [`wire`] |
 //! | 0 vocabulary | words and numbers | [`time`], [`config`], [`capacity`], [`meter`], [`signal`], `fmt` |
 //!
@@ -41,6 +41,7 @@ pub mod config;
 pub mod cycle;
 pub mod drift;
 pub mod engine;
+pub mod flood;
 mod fmt;
 pub mod jitter;
 pub mod latest;

@@ -35,12 +35,19 @@ def default_path():
 
 def send(connection, kind, payload=b""):
     header = HEADER.pack(MAGIC, VERSION, kind, len(payload), 0, 0, 0, 0, 0)
-    connection.send(header + payload)
+    try:
+        connection.send(header + payload)
+    except (BrokenPipeError, ConnectionResetError):
+        # Why it is closed is in what the daemon said last.
+        pass
 
 
 def receive(connection):
     """Returns one message as (kind, sequence, flags, media, captured, payload); None at the end."""
-    message = connection.recv(MESSAGE_MAX)
+    try:
+        message = connection.recv(MESSAGE_MAX)
+    except ConnectionResetError:
+        message = connection.recv(MESSAGE_MAX)
     if not message:
         return None
     if len(message) < HEADER.size:

@@ -5,7 +5,6 @@
 
 pub mod board;
 pub mod cli;
-pub mod client;
 pub mod cs;
 pub mod daemon;
 pub mod direction;

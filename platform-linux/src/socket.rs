@@ -5,22 +5,13 @@
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-use soundpost_core::wire::{self, ErrorCode, Fault, Frame, HEADER_LEN, Header, Kind, WireError, redundant};
+pub use soundpost_client::default_path;
+pub use soundpost_client::message::{Sent, send_control, send_frame, send_now};
+use soundpost_core::wire::{self, ErrorCode, Fault, HEADER_LEN, Header, Kind, WireError};
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
-
-/// Where the socket is, unless told otherwise: `$XDG_RUNTIME_DIR/soundpost.sock`, else
-/// `/run/soundpost/soundpost.sock`.
-#[must_use]
-pub fn default_path() -> PathBuf {
-    match std::env::var_os("XDG_RUNTIME_DIR") {
-        Some(dir) if !dir.is_empty() => Path::new(&dir).join("soundpost.sock"),
-        _ => PathBuf::from("/run/soundpost/soundpost.sock"),
-    }
-}
 
 /// Why the socket could not be claimed.
 #[derive(Debug, thiserror::Error)]
@@ -57,11 +48,11 @@ pub struct PublicSocket {
 }
 
 impl PublicSocket {
-    /// Claims `path`, with mode 0660, and listens on it.
+    /// Claims `path`, with mode 0660, or 0666 if it is `for_all`, and listens on it.
     ///
     /// # Errors
     /// [`BindError`].
-    pub fn bind(path: &Path) -> Result<Self, BindError> {
+    pub fn bind(path: &Path, for_all: bool) -> Result<Self, BindError> {
         let io_error = |doing, source| BindError::Io { path: path.to_owned(), doing, source };
         if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir).map_err(|e| io_error("cannot make its directory", e))?;
@@ -77,8 +68,8 @@ impl PublicSocket {
             }
             Err(_) => {}
         }
-        // The mask makes the socket 0660 from its first moment on; nothing else runs yet.
-        let before = rustix::process::umask(Mode::from_raw_mode(0o117));
+        // The mask gives the socket its mode from its first moment on; nothing else runs yet.
+        let before = rustix::process::umask(Mode::from_raw_mode(if for_all { 0o111 } else { 0o117 }));
         let listener = UnixSeqpacketListener::bind(path);
         rustix::process::umask(before);
         let listener = listener.map_err(|e| io_error("cannot listen", e))?;
@@ -130,61 +121,25 @@ fn lock(path: &Path) -> Result<File, BindError> {
     Ok(file)
 }
 
-/// What became of a message that was sent without waiting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// The kernel has it.
-    Yes,
-    /// The peer is too slow: there is no room.
-    Full,
-    /// The peer is gone.
-    Gone,
-}
-
-/// Sends a message without waiting, from its two parts.
-#[must_use]
-pub fn send_now(socket: &UnixSeqpacket, header: &Header, payload: &[u8]) -> Sent {
-    send_parts(socket, &[IoSlice::new(&header.emit()), IoSlice::new(payload)])
-}
-
-/// Sends a coded frame without waiting, with a copy of the one `before` if there is one and it belongs there; says
-/// whether it does.
-#[must_use]
-pub fn send_frame(socket: &UnixSeqpacket, frame: &Frame, before: Option<&Frame>) -> (Sent, bool) {
-    let joined = before.and_then(|before| Some((before, redundant::join(&frame.header, &before.header)?)));
-    let Some((before, (header, lead))) = joined else {
-        return (send_now(socket, &frame.header, frame.payload()), false);
-    };
-    let header = header.emit();
-    let parts = [&header[..], &lead, before.payload(), frame.payload()].map(IoSlice::new);
-    (send_parts(socket, &parts), true)
-}
-
-fn send_parts(socket: &UnixSeqpacket, parts: &[IoSlice<'_>]) -> Sent {
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    match sendmsg(socket, parts, &mut SendAncillaryBuffer::default(), flags) {
-        Ok(_) => Sent::Yes,
-        // Also a status that is longer than a listener's queue.
-        Err(Errno::WOULDBLOCK | Errno::NOBUFS | Errno::MSGSIZE) => Sent::Full,
-        Err(_) => Sent::Gone,
-    }
-}
-
-/// Sends a control message without waiting. One that is too long for its kind is a bug, and `Gone`.
-#[must_use]
-pub fn send_control(socket: &UnixSeqpacket, kind: Kind, payload: &[u8]) -> Sent {
-    match Header::new(kind, payload.len()) {
-        Ok(header) => send_now(socket, &header, payload),
-        Err(_) => Sent::Gone,
-    }
-}
-
-/// Tells the peer why it is being sent away.
-pub fn send_fault(socket: &UnixSeqpacket, code: ErrorCode, text: &str) {
-    let mut payload = [0; 512];
+/// Tells the peer why it is being sent away, if there is room.
+pub fn send_fault(socket: &UnixSeqpacket, code: ErrorCode, text: &str) -> Sent {
+    let mut payload = [0; FAULT_MAX];
     let length = Fault { code, text }.emit(&mut payload);
-    let _ = send_control(socket, Kind::Error, &payload[..length]);
+    send_control(socket, Kind::Error, &payload[..length])
 }
+
+/// The whole message that tells a peer why it is being sent away.
+#[must_use]
+pub fn fault(code: ErrorCode, text: &str) -> Vec<u8> {
+    let (mut payload, mut message) = ([0; FAULT_MAX], vec![0; HEADER_LEN + FAULT_MAX]);
+    let length = Fault { code, text }.emit(&mut payload);
+    let length = wire::emit(Kind::Error, &payload[..length], &mut message).unwrap_or(0);
+    message.truncate(length);
+    message
+}
+
+/// The longest payload of an Error.
+const FAULT_MAX: usize = Kind::Error.payload_bounds().1;
 
 /// What came out of a socket.
 #[derive(Debug)]
@@ -242,15 +197,15 @@ mod tests {
         let path = dir.path().join("a.sock");
         let inside = runtime();
         let _guard = inside.enter();
-        let first = PublicSocket::bind(&path).unwrap();
-        let refused = PublicSocket::bind(&path).unwrap_err().to_string();
+        let first = PublicSocket::bind(&path, false).unwrap();
+        let refused = PublicSocket::bind(&path, false).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o660);
         // As after a crash: the lock is gone, the socket file is not.
         flock(&first._lock, FlockOperation::Unlock).unwrap();
         assert!(path.exists());
-        drop(PublicSocket::bind(&path).unwrap());
+        drop(PublicSocket::bind(&path, false).unwrap());
         assert!(!path.exists(), "removed in good order");
     }
 
@@ -261,7 +216,7 @@ mod tests {
         std::fs::write(&path, "data").unwrap();
         let inside = runtime();
         let _guard = inside.enter();
-        assert!(matches!(PublicSocket::bind(&path), Err(BindError::Io { .. })));
+        assert!(matches!(PublicSocket::bind(&path, false), Err(BindError::Io { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"data");
     }
 

@@ -1,6 +1,6 @@
 //! What is wrong is named, with what is allowed, and the daemon never dies of a client.
 
-use soundpost_core::wire::{self, ErrorCode, Fault, HEADER_LEN, Header, Hello, Kind, Role, WireError};
+use soundpost_core::wire::{self, Additions, ErrorCode, Fault, HEADER_LEN, Header, Hello, Kind, Role, WireError};
 use soundpost_tests::proc::Program;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ fn message(kind: Kind, payload: &[u8]) -> Vec<u8> {
 
 fn hello(role: Role, takeover: bool) -> Vec<u8> {
     let mut payload = [0; 64];
-    let length = Hello { role, takeover, redundancy: false, name: "test" }.emit(&mut payload).expect("room");
+    let length = Hello { role, takeover, additions: Additions::NONE, name: "test" }.emit(&mut payload).expect("room");
     message(Kind::Hello, &payload[..length])
 }
 

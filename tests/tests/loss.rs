@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use soundpost_core::codec::opus_rebuilds;
-use soundpost_core::wire::{self, Flags, HEADER_LEN, Header, Hello, Kind, Report, Role, Welcome, redundant};
+use soundpost_core::wire::{self, Additions, Flags, HEADER_LEN, Header, Hello, Kind, Report, Role, Welcome, redundant};
 use soundpost_tests::proc::Program;
 use soundpost_tests::speech::{speech, to_i16};
 use soundpost_tests::until;
@@ -193,7 +193,8 @@ impl Ear {
     async fn join(path: &Path, redundancy: bool) -> Self {
         let socket = UnixSeqpacket::connect(path).await.expect("the daemon");
         let (mut payload, mut message) = ([0; 8], [0; 64]);
-        let hello = Hello { role: Role::Listener, takeover: false, redundancy, name: "" };
+        let additions = Additions { redundancy, notices: false };
+        let hello = Hello { role: Role::Listener, takeover: false, additions, name: "" };
         let length = hello.emit(&mut payload).expect("room");
         let length = wire::emit(Kind::Hello, &payload[..length], &mut message).expect("room");
         socket.send(&message[..length]).await.expect("it is taken");
@@ -225,7 +226,7 @@ fn who_does_not_ask_gets_the_same_bytes_and_who_loses_nothing_gets_no_copies() {
         let mut plain = Ear::join(&house.socket(), false).await;
         let mut good = Ear::join(&house.socket(), true).await;
         let mut bad = Ear::join(&house.socket(), true).await;
-        assert_eq!([&plain, &good, &bad].map(|ear| ear.welcome.redundancy), [false, true, true]);
+        assert_eq!([&plain, &good, &bad].map(|ear| ear.welcome.additions.redundancy), [false, true, true]);
         let mut originals = BTreeMap::new();
         let (mut reports, mut copies, mut compared) = (Report::default(), 0, 0);
         for n in 0..300 {

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 use soundpost_core::capacity::{CLIENT_NAME_MAX, CLIENTS_MAX, FRAME_SAMPLES_MAX, PAYLOAD_MAX};
-use soundpost_core::config::{Channels, FrameLen, TIMING};
+use soundpost_core::config::{Channels, Direction, FrameLen, LIMITS, TIMING};
 use soundpost_core::time::{Instant, MediaTime};
 use soundpost_core::wire::{
-    self, ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind, Report, Role, VERSION, Welcome, WireError,
-    redundant,
+    self, Additions, Answer, Command, ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind, Mute, Notice,
+    Outcome, Report, Role, VERSION, Verb, Welcome, WireError, redundant,
 };
 use soundpost_tests::proc::Program;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,29 +64,43 @@ fn packet(sequence: u32, flags: Flags, media: u64, captured: u64) -> Vec<u8> {
     [&header.emit()[..], &payload].concat()
 }
 
-fn hello(role: Role, takeover: bool, redundancy: bool, name: &str) -> Vec<u8> {
+const REDUNDANCY: Additions = Additions { redundancy: true, notices: false };
+const NOTICES: Additions = Additions { redundancy: false, notices: true };
+const MUTE: Mute = Mute { direction: Direction::Capture, muted: true };
+const DROPPED: Notice = Notice::Dropped { fresh: 3, total: 515 };
+
+fn hello(role: Role, takeover: bool, additions: Additions, name: &str) -> Vec<u8> {
     let mut payload = [0; 68];
-    let length = Hello { role, takeover, redundancy, name }.emit(&mut payload).expect("a short name");
+    let length = Hello { role, takeover, additions, name }.emit(&mut payload).expect("a short name");
     control(Kind::Hello, &payload[..length])
 }
 
 /// What the page says in words, as the code puts it into bytes.
 fn emitted() -> BTreeMap<&'static str, Vec<u8>> {
     let (channels, frame) = (Channels::Mono, FrameLen::Ms20);
-    let welcome = Welcome { client: 7, channels, frame, bitrate_bps: 64_000, redundancy: false };
+    let welcome = Welcome { client: 7, channels, frame, bitrate_bps: 64_000, additions: Additions::NONE };
     let mut fault = [0; 16];
     let length = Fault { code: ErrorCode::Busy, text: "nö" }.emit(&mut fault);
+    let arguments = MUTE.emit();
+    let (mut command, mut answer) = ([0; 10], [0; 10]);
+    let written = Command { tag: 258, verb: Verb::Mute as u16, arguments: &arguments }.emit(&mut command);
+    assert_eq!(written, Ok(10));
+    assert_eq!(Answer { tag: 258, outcome: Outcome::Done as u16, text: "{}" }.emit(&mut answer), Ok(10));
     BTreeMap::from([
-        ("hello-listener", hello(Role::Listener, false, false, "kitchen")),
-        ("hello-takeover", hello(Role::Talker, true, false, "küche")),
-        ("hello-redundancy", hello(Role::Listener, false, true, "")),
+        ("hello-listener", hello(Role::Listener, false, Additions::NONE, "kitchen")),
+        ("hello-takeover", hello(Role::Talker, true, Additions::NONE, "küche")),
+        ("hello-redundancy", hello(Role::Listener, false, REDUNDANCY, "")),
         ("welcome", control(Kind::Welcome, &welcome.emit())),
-        ("welcome-redundancy", control(Kind::Welcome, &Welcome { redundancy: true, ..welcome }.emit())),
+        ("welcome-redundancy", control(Kind::Welcome, &Welcome { additions: REDUNDANCY, ..welcome }.emit())),
         ("error-busy", control(Kind::Error, &fault[..length])),
         ("packet", packet(56, Flags::GAP, 53_760, 4_443_091_190)),
         ("packet-copy", packet_with_copy()),
         ("packet-start", packet(0, Flags::START, 0, 0)),
         ("report", control(Kind::Report, &Report { expected: 100, received: 98 }.emit())),
+        ("hello-controller", hello(Role::Controller, false, NOTICES, "x")),
+        ("command-mute", control(Kind::Command, &command)),
+        ("answer-done", control(Kind::Answer, &answer)),
+        ("notice-dropped", control(Kind::Notice, &DROPPED.emit())),
         ("status-request", control(Kind::StatusRequest, &[])),
         ("status", control(Kind::Status, b"{}")),
         ("bye", control(Kind::Bye, &[])),
@@ -113,20 +127,35 @@ fn the_golden_vectors_are_parsed_as_the_page_says() {
         kinds.insert(header.kind as u8);
         match (*name, header.kind) {
             ("hello-listener", Kind::Hello) => {
-                let hello = Hello { role: Role::Listener, takeover: false, redundancy: false, name: "kitchen" };
+                let hello =
+                    Hello { role: Role::Listener, takeover: false, additions: Additions::NONE, name: "kitchen" };
                 assert_eq!(Hello::parse(payload), Ok(hello));
             }
             ("hello-takeover", Kind::Hello) => {
-                let hello = Hello { role: Role::Talker, takeover: true, redundancy: false, name: "küche" };
+                let hello = Hello { role: Role::Talker, takeover: true, additions: Additions::NONE, name: "küche" };
                 assert_eq!(Hello::parse(payload), Ok(hello));
             }
             ("hello-redundancy", Kind::Hello) => {
-                let hello = Hello { role: Role::Listener, takeover: false, redundancy: true, name: "" };
+                let hello = Hello { role: Role::Listener, takeover: false, additions: REDUNDANCY, name: "" };
                 assert_eq!(Hello::parse(payload), Ok(hello));
             }
+            ("hello-controller", Kind::Hello) => {
+                let hello = Hello { role: Role::Controller, takeover: false, additions: NOTICES, name: "x" };
+                assert_eq!(Hello::parse(payload), Ok(hello));
+            }
+            (_, Kind::Command) => {
+                let command = Command::parse(payload).expect("a command");
+                assert_eq!((command.tag, Verb::from_number(command.verb)), (258, Some(Verb::Mute)));
+                assert_eq!(Mute::parse(command.arguments), Ok(MUTE));
+            }
+            (_, Kind::Answer) => {
+                let answer = Answer::parse(payload).expect("an answer");
+                assert_eq!((answer.tag, answer.is_done(), answer.text), (258, true, "{}"));
+            }
+            (_, Kind::Notice) => assert_eq!(Notice::parse(payload), Ok(DROPPED)),
             (name, Kind::Welcome) => {
                 let welcome = Welcome::parse(payload).expect("a welcome");
-                assert_eq!((welcome.client, welcome.redundancy), (7, name == "welcome-redundancy"));
+                assert_eq!((welcome.client, welcome.additions.redundancy), (7, name == "welcome-redundancy"));
             }
             (_, Kind::Error) => {
                 assert_eq!(Fault::parse(payload), Ok(Fault { code: ErrorCode::Busy, text: "nö" }));
@@ -170,11 +199,45 @@ fn flags_and_roles_are_in_the_tables() {
     let flags: Vec<String> = table("Flags").iter().map(|row| [row[1], row[2]].join(" ")).collect();
     let known = [(Flags::START, "START"), (Flags::GAP, "GAP"), (Flags::COPY, "COPY")];
     assert_eq!(flags, known.map(|(flag, name)| format!("{} {name}", flag.0)));
-    let roles = [Role::Listener, Role::Talker, Role::Observer].map(|role| format!("{} {}", role as u8, role.name()));
+    let roles = Role::ALL.map(|role| format!("{} {}", role as u8, role.name()));
     assert_eq!(table("Hello")[0][4], roles.join(", "));
     let frames = FrameLen::ALL.map(|frame| frame.samples().to_string());
     let (last, others) = frames.split_last().expect("there are frames");
     assert!(table("Welcome")[3][4].ends_with(&format!("{} or {last}", others.join(", "))));
+}
+
+#[test]
+fn verbs_outcomes_and_additions_are_in_the_tables() {
+    let rows = |title| table(title).iter().map(|row| [row[0], row[1]].join(" ")).collect::<Vec<_>>();
+    assert_eq!(rows("Verbs"), Verb::ALL.map(|verb| format!("{} {}", verb as u16, verb.name())));
+    assert_eq!(rows("Outcomes"), Outcome::ALL.map(|outcome| format!("{} {outcome:?}", outcome as u16)));
+    for (additions, row) in [REDUNDANCY, NOTICES].into_iter().zip(table("Additions")) {
+        let bits = hello(Role::Listener, false, additions, "")[HEADER_LEN + 2];
+        assert_eq!(row[1].parse(), Ok(bits), "{row:?}");
+    }
+}
+
+/// The constants of the code on the page that begin so, such as `KindBye = 7`.
+fn constants(prefix: &str) -> Vec<(String, u64)> {
+    let code = PAGE.split("```go").nth(1).and_then(|code| code.split("```").next()).expect("code");
+    let named = |line: &str| {
+        let (name, value) = line.trim().strip_prefix(prefix)?.split_once(" = ")?;
+        Some((name.to_owned(), value.parse().ok()?))
+    };
+    code.lines().filter_map(named).collect()
+}
+
+#[test]
+fn the_code_on_the_page_has_the_numbers_of_the_code() {
+    assert_eq!(constants("Kind"), Kind::ALL.map(|kind| (format!("{kind:?}"), kind as u64)));
+    assert_eq!(constants("Role"), Role::ALL.map(|role| (format!("{role:?}"), role as u64)));
+    assert_eq!(constants("Verb"), Verb::ALL.map(|verb| (format!("{verb:?}"), verb as u64)));
+    let one = |name: &str| constants(name).first().map(|(_, value)| *value);
+    assert_eq!(one("Version"), Some(VERSION.into()));
+    assert_eq!(one("HeaderLen"), Some(HEADER_LEN as u64));
+    assert_eq!(one("MessageMax"), Some(HEADER_LEN as u64 + u64::from(u16::MAX)));
+    let flags = [("Start", Flags::START), ("Gap", Flags::GAP), ("Copy", Flags::COPY)];
+    assert_eq!(constants("Flag"), flags.map(|(name, flag)| (name.to_owned(), flag.0.into())));
 }
 
 /// Offsets and sizes of a table follow each other without a hole and end at `total`.
@@ -190,7 +253,7 @@ fn covers(title: &str, total: usize) {
 #[test]
 fn the_byte_tables_cover_each_message() {
     covers("Header", HEADER_LEN);
-    for kind in [Kind::Hello, Kind::Welcome, Kind::Error] {
+    for kind in [Kind::Hello, Kind::Welcome, Kind::Error, Kind::Report, Kind::Command, Kind::Answer, Kind::Notice] {
         covers(&format!("{kind:?}"), kind.payload_bounds().1);
     }
 }
@@ -236,6 +299,14 @@ fn the_limits_are_those_of_the_code() {
     assert_eq!(number("Name in Hello"), CLIENT_NAME_MAX);
     assert_eq!(number("Text of an Error"), Kind::Error.payload_bounds().1 - 2);
     assert_eq!(number("Clients that were welcomed"), CLIENTS_MAX);
+    for (row, allowance) in [
+        ("Connections of one user", LIMITS.connections),
+        ("Packets and Reports of one client", LIMITS.audio),
+        ("Other messages of one client", LIMITS.control),
+    ] {
+        let said = format!("{} at once, then {} a second;", allowance.burst, allowance.per_second);
+        assert!(limits[row].starts_with(&said), "{row}: {said}");
+    }
     assert_eq!(number("Time until Hello") as u64 * 1_000_000, TIMING.greeting_deadline.as_micros());
     assert!(limits["Sound in a packet"].contains(&format!("to {FRAME_SAMPLES_MAX} samples")));
 }
@@ -267,7 +338,12 @@ impl Daemon {
 
     /// Starts the example client.
     fn listen(&self, args: &[&str]) -> Program {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/listen.py").display().to_string();
+        self.example("listen.py", args)
+    }
+
+    /// Starts an example.
+    fn example(&self, name: &str, args: &[&str]) -> Program {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples").join(name).display().to_string();
         let always = [&script, "--socket", &self.socket.display().to_string()];
         Program::run("python3", &[&always, args].concat(), &[])
     }
@@ -335,6 +411,43 @@ fn the_example_client_understands_a_refusal() {
 }
 
 #[test]
+fn the_example_talker_is_heard_and_told_who_else_talks() {
+    let daemon = Daemon::run(&[]);
+    let mut first = daemon.example("talk.py", &["--count", "10000"]);
+    first.wait_for_line(|line| line.starts_with("sent"), SOON);
+    let mut second = daemon.example("talk.py", &["--count", "5"]);
+    assert_eq!(second.wait_exit(SOON).code(), Some(1));
+    assert!(second.output().contains(&format!("error {}: ", ErrorCode::Busy as u16)), "{}", second.output());
+    let mut third = daemon.example("talk.py", &["--count", "25", "--takeover"]);
+    assert!(third.wait_exit(SOON).success(), "{}", third.output());
+    assert_eq!(first.wait_exit(SOON).code(), Some(1));
+    assert!(first.output().contains(&format!("error {}: ", ErrorCode::Replaced as u16)), "{}", first.output());
+    let taken = daemon.status()["playback"]["metrics"]["frames_received"].as_u64().expect("a count");
+    assert!(taken > 0, "{taken}");
+}
+
+#[test]
+fn the_example_controller_mutes_and_learns_of_verbs() {
+    let daemon = Daemon::run(&[]);
+    let ask = |args: &[&str]| {
+        let mut client = daemon.example("control.py", args);
+        let success = client.wait_exit(SOON).success();
+        (success, client.output())
+    };
+    let (done, verbs) = ask(&["verbs"]);
+    let verbs: Value = serde_json::from_str(verbs.trim()).expect("JSON");
+    assert!(done && verbs == serde_json::json!({"verbs": 0, "status": 1, "mute": 2}), "{verbs}");
+    let (done, mutes) = ask(&["mute", "capture", "on"]);
+    assert!(done && mutes.contains("\"capture_by_command\":true"), "{mutes}");
+    assert_eq!(daemon.status()["capture"]["muted"], true);
+    let (done, mutes) = ask(&["mute", "capture", "off"]);
+    assert!(done && mutes.contains("\"capture_by_command\":false"), "{mutes}");
+    let (done, said) = ask(&["verb", "999"]);
+    let unknown = format!("outcome {}: verb 999", Outcome::UnknownVerb as u16);
+    assert!(!done && said.contains(&unknown), "{said}");
+}
+
+#[test]
 fn the_status_has_the_fields_of_the_tables_and_no_others() {
     let status = Daemon::run(&[]).status();
     for (title, object) in [
@@ -343,6 +456,8 @@ fn the_status_has_the_fields_of_the_tables_and_no_others() {
         ("playback", &status["playback"]),
         ("board", &status["board"]),
         ("device", &status["capture"]["device"]),
+        ("mutes", &status["mutes"]),
+        ("refusals", &status["refusals"]),
         ("pace", &status["playback"]["pace"]),
         ("work", &status["capture"]["device"]["work"]),
         ("recoveries", &status["capture"]["device"]["recoveries"]),

@@ -17,6 +17,7 @@ pub(crate) enum Verb {
     Ci,
     Prove,
     Bench,
+    Fuzz,
     Cross,
     DeviceTest,
 }
@@ -45,13 +46,17 @@ pub(crate) struct Options {
     pub(crate) mutate: bool,
     /// `device-test`: how long the last test goes on.
     pub(crate) soak: Option<OsString>,
+    /// `fuzz`: for how many minutes.
+    pub(crate) minutes: Option<OsString>,
+    /// `fuzz`: what the dice begin with.
+    pub(crate) seed: Option<OsString>,
     /// For `run`: arguments of the daemon. For `test`: filters and arguments of the test programs. For `prove`:
     /// names of promises. For `device-test`: names of tests.
     pub(crate) rest: Vec<OsString>,
 }
 
 impl Verb {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Run,
         Self::Test,
         Self::Embedded,
@@ -61,6 +66,7 @@ impl Verb {
         Self::Msrv,
         Self::Prove,
         Self::Bench,
+        Self::Fuzz,
         Self::Ci,
     ];
 
@@ -74,6 +80,7 @@ impl Verb {
             Self::Ci => "ci",
             Self::Prove => "prove",
             Self::Bench => "bench",
+            Self::Fuzz => "fuzz",
             Self::Cross => "cross",
             Self::DeviceTest => "device-test",
         }
@@ -87,7 +94,10 @@ impl Verb {
             Self::Lint => "Check format, clippy, documentation, and the dependencies' licences",
             Self::Msrv => "Check that the oldest promised Rust still takes the workspace",
             Self::Ci => "Everything continuous integration runs: lint, test, prove, msrv",
-            Self::Bench => "Measure playout beside other players and beside the codec, and judge it",
+            Self::Bench => {
+                "Measure playout beside other players and beside the codec, and many listeners, and judge it"
+            }
+            Self::Fuzz => "Torment the public socket of a real daemon, and see that it stands that",
             Self::Cross => "Build soundpost for a small ARM board that runs Linux",
             Self::DeviceTest => "Run soundpost on an emulated ARM board with a real kernel and its sound drivers",
             Self::Prove => "Check each promise that this project makes, and say by which figure it holds",
@@ -103,6 +113,7 @@ impl Verb {
             Self::Msrv => "msrv [--yes] [--optional]",
             Self::Ci => "ci [--yes]",
             Self::Bench => "bench [--yes] NAME [TRACE…]",
+            Self::Fuzz => "fuzz [--minutes N] [--seed S] socket",
             Self::Cross => "cross [--yes]",
             Self::DeviceTest => "device-test [--yes] [--soak TIME] [NAME…]",
             Self::Prove => "prove [--list] [--skip-slow] [--optional] [--bless] [--mutate] [NAME…]",
@@ -113,6 +124,7 @@ impl Verb {
         match self {
             Self::Run | Self::Test | Self::Lint | Self::Ci | Self::Bench | Self::Cross => &["--yes", "--help"],
             Self::DeviceTest => &["--yes", "--soak", "--help"],
+            Self::Fuzz => &["--minutes", "--seed", "--help"],
             Self::Embedded => &["--help"],
             Self::Msrv => &["--yes", "--optional", "--help"],
             Self::Prove => &["--list", "--skip-slow", "--optional", "--bless", "--mutate", "--help"],
@@ -161,9 +173,18 @@ impl Verb {
                  \x20           WebRTC's NetEq did on the same packets (docs/playout.md)\n\
                  \x20 peers     the same by the jitter buffer of libspeexdsp and the crate `neteq`\n\
                  \x20 arm       instructions of a packet and a pull on 32-bit ARM, beside a decode\n\
-                 \x20           (docs/benchmarks.md)\n\n\
+                 \x20           (docs/benchmarks.md)\n\
+                 \x20 ipc       1 to 500 listeners of a daemon: time, cost, and what a stalled one does to the\n\
+                 \x20           others (docs/benchmarks.md)\n\n\
                  With TRACE, `playout` and `peers` play that instead: lines of seq,send_us,arr_us,talk.\n\n\
                  \x20 cargo xtask bench playout my-office.csv\n"
+            }
+            Self::Fuzz => {
+                "Starts a daemon as it is built for tests and talks to its socket: random bytes, greetings with bytes\n\
+                 changed, messages of every kind and length, floods, clients that vanish. Fails if the daemon\n\
+                 dies, closes a connection without saying why, says anything after that, grows, keeps a\n\
+                 descriptor, or loses a packet for a listener that breaks no rule (docs/proofs.md).\n\n\
+                 \x20 cargo xtask fuzz socket --minutes 1 --seed 7\n"
             }
             Self::Cross => {
                 "Builds `soundpost` in release mode for ARMv7 with hardware floating point (Cortex-A7 and its\n\
@@ -227,7 +248,13 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
                 let missing = "`--soak` needs a length of time, such as 30s, 10m or 2h";
                 options.soak = Some(words.next().ok_or(missing)?);
             }
-            _ if matches!(verb, Verb::Test | Verb::Prove | Verb::Bench | Verb::DeviceTest)
+            "--minutes" if verb == Verb::Fuzz => {
+                options.minutes = Some(words.next().ok_or("`--minutes` needs a whole number")?);
+            }
+            "--seed" if verb == Verb::Fuzz => {
+                options.seed = Some(words.next().ok_or("`--seed` needs a whole number")?);
+            }
+            _ if matches!(verb, Verb::Test | Verb::Prove | Verb::Bench | Verb::Fuzz | Verb::DeviceTest)
                 && !text.starts_with('-') =>
             {
                 options.rest.push(word);
@@ -277,6 +304,8 @@ pub(crate) fn help(verb: Option<Verb>) -> String {
                     "--skip-slow" => "Leave out what takes minutes, unless it is named",
                     "--bless" => "Write today's sizes to docs/sizes.md",
                     "--soak" => "How long the soak goes on, in the board's time [default: 10m]",
+                    "--minutes" => "For how long [default: 10]",
+                    "--seed" => "What the dice begin with; equal seeds torment equally [default: the time]",
                     "--mutate" => "Break each promise in a copy of the tree and see whether that is noticed",
                     _ => "Print this",
                 };

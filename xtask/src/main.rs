@@ -8,6 +8,7 @@
 mod arm;
 mod bench;
 mod cli;
+mod fuzz;
 mod needs;
 mod prove;
 mod sim;
@@ -56,6 +57,7 @@ fn perform(verb: Verb, options: Options) -> Result<(), String> {
         Verb::Ci => ci(&options),
         Verb::Prove => prove::run(&options),
         Verb::Bench => bench::run(&options),
+        Verb::Fuzz => fuzz::run(&options),
         Verb::Cross => arm::cross(&options),
         Verb::DeviceTest => arm::device_test(&options),
     }
@@ -103,6 +105,7 @@ fn test(options: &Options) -> Result<(), String> {
         succeed(tests).map(|()| State::Passed)
     });
     if options.rest.is_empty() {
+        report.step("ten seconds of torment on the public socket", || fuzz::socket(10, None).map(|()| State::Passed));
         report.step("every scenario of the simulator", || sim::scenarios().map(|()| State::Passed));
         report.step("two minutes of worlds drawn from seeds", || {
             sim::swarm("2", sim::first_seed().as_deref()).map(|said| println!("{said}")).map(|()| State::Passed)

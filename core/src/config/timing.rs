@@ -30,6 +30,10 @@ pub struct Timing {
     pub io_nice: i8,
     /// A client that has not introduced itself by then is sent away.
     pub greeting_deadline: Span,
+    /// How long a client that is sent away may take to make room for being told why.
+    pub farewell: Span,
+    /// How long a person at a prompt waits for the daemon's answer.
+    pub answer: Span,
 }
 
 /// The timing of every device.
@@ -45,4 +49,6 @@ pub const TIMING: Timing = Timing {
     rt_priority: 45,
     io_nice: -11,
     greeting_deadline: Span::from_millis(5_000),
+    farewell: Span::from_millis(1_000),
+    answer: Span::from_millis(5_000),
 };

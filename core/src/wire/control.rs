@@ -14,9 +14,14 @@ pub enum Role {
     Talker = 2,
     /// Asks for status.
     Observer = 3,
+    /// Asks for status, and tells the daemon what to do.
+    Controller = 4,
 }
 
 impl Role {
+    /// All roles, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Listener, Self::Talker, Self::Observer, Self::Controller];
+
     /// The role's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -24,12 +29,34 @@ impl Role {
             Self::Listener => "listener",
             Self::Talker => "talker",
             Self::Observer => "observer",
+            Self::Controller => "controller",
         }
     }
 }
 
-/// Bit of the byte that says which additions somebody understands: copies in packets, and reports.
-const REDUNDANCY: u8 = 1;
+/// What somebody understands beyond version 1 as it was, one bit each. Bits that are not known are passed over, and a
+/// daemon answers with those that both know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Additions {
+    /// Copies in packets, and reports.
+    pub redundancy: bool,
+    /// Notices.
+    pub notices: bool,
+}
+
+impl Additions {
+    /// None.
+    pub const NONE: Self = Self { redundancy: false, notices: false };
+
+    const fn parse(bits: u8) -> Self {
+        Self { redundancy: bits & 1 != 0, notices: bits & 2 != 0 }
+    }
+
+    const fn emit(self) -> u8 {
+        self.redundancy as u8 | ((self.notices as u8) << 1)
+    }
+}
 
 /// A client's greeting: role, flags, additions, a byte of zero, and a name of at most 64 bytes of UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +66,8 @@ pub struct Hello<'a> {
     pub role: Role,
     /// A talker that replaces the one who is talking.
     pub takeover: bool,
-    /// It understands packets with copies, and takes or sends reports. Who does not ask is sent none of that.
-    pub redundancy: bool,
+    /// What it understands. Who does not ask for something is sent none of that.
+    pub additions: Additions,
     /// What the client calls itself, for logs and status.
     pub name: &'a str,
 }
@@ -53,17 +80,13 @@ impl<'a> Hello<'a> {
     pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
         let too_short = WireError::Incomplete { needed: 4 };
         let ([role, flags, additions, _], name) = payload.split_first_chunk::<4>().ok_or(too_short)?;
-        let role = match role {
-            1 => Role::Listener,
-            2 => Role::Talker,
-            3 => Role::Observer,
-            other => return Err(WireError::Field("role", u32::from(*other))),
-        };
+        let known = Role::ALL.into_iter().find(|known| *known as u8 == *role);
+        let role = known.ok_or(WireError::Field("role", u32::from(*role)))?;
         if *flags > 1 {
             return Err(WireError::Field("hello flags", u32::from(*flags)));
         }
         let name = core::str::from_utf8(name).map_err(|_| WireError::Text("name"))?;
-        Ok(Self { role, takeover: *flags == 1, redundancy: additions & REDUNDANCY != 0, name })
+        Ok(Self { role, takeover: *flags == 1, additions: Additions::parse(*additions), name })
     }
 
     /// Writes the payload into `out`; returns its length.
@@ -75,15 +98,10 @@ impl<'a> Hello<'a> {
         let too_long = WireError::Length { got: length, min: 4, max: out.len() };
         let out = out.get_mut(..length).ok_or(too_long)?;
         let (head, name) = out.split_first_chunk_mut::<4>().ok_or(too_long)?;
-        *head = [self.role as u8, u8::from(self.takeover), additions(self.redundancy), 0];
+        *head = [self.role as u8, u8::from(self.takeover), self.additions.emit(), 0];
         name.iter_mut().zip(self.name.bytes()).for_each(|(to, from)| *to = from);
         Ok(length)
     }
-}
-
-/// What of the additions is understood, as a byte. Other bits mean nothing yet.
-const fn additions(redundancy: bool) -> u8 {
-    if redundancy { REDUNDANCY } else { 0 }
 }
 
 /// The daemon's answer to a greeting, 16 bytes: what the stream in the client's direction is like.
@@ -98,8 +116,8 @@ pub struct Welcome {
     pub frame: FrameLen,
     /// Coded bits a second.
     pub bitrate_bps: u32,
-    /// The client asked for redundancy, and the daemon knows it, too.
-    pub redundancy: bool,
+    /// What the client asked for and the daemon knows, too.
+    pub additions: Additions,
 }
 
 impl Welcome {
@@ -120,7 +138,7 @@ impl Welcome {
             channels,
             frame: FrameLen::from_samples(samples).ok_or(WireError::Field("frame samples", samples))?,
             bitrate_bps: u32::from_le_bytes([b0, b1, b2, b3]),
-            redundancy: additions & REDUNDANCY != 0,
+            additions: Additions::parse(additions),
         })
     }
 
@@ -131,7 +149,7 @@ impl Welcome {
         let [f0, f1, _, _] = self.frame.samples().to_le_bytes();
         let [b0, b1, b2, b3] = self.bitrate_bps.to_le_bytes();
         let channels = self.channels.count() as u8;
-        [c0, c1, c2, c3, channels, additions(self.redundancy), f0, f1, b0, b1, b2, b3, 0, 0, 0, 0]
+        [c0, c1, c2, c3, channels, self.additions.emit(), f0, f1, b0, b1, b2, b3, 0, 0, 0, 0]
     }
 }
 
@@ -185,11 +203,15 @@ pub enum ErrorCode {
     TooManyClients = 6,
     /// There is nothing to hear: the recording that the daemon captured is over.
     Unavailable = 7,
+    /// This user may not connect.
+    Forbidden = 8,
+    /// Too many connections or messages in too short a time.
+    TooFast = 9,
 }
 
 impl ErrorCode {
     /// All codes, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Malformed,
         Self::Version,
         Self::Unexpected,
@@ -197,6 +219,8 @@ impl ErrorCode {
         Self::Replaced,
         Self::TooManyClients,
         Self::Unavailable,
+        Self::Forbidden,
+        Self::TooFast,
     ];
 }
 
@@ -216,13 +240,19 @@ impl<'a> Fault<'a> {
     /// # Errors
     /// [`WireError`] naming the field.
     pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
-        let (code, text) = payload.split_first_chunk::<2>().ok_or(WireError::Incomplete { needed: 2 })?;
-        let code = u16::from_le_bytes(*code);
+        let (code, text) = Self::read(payload)?;
         let known = ErrorCode::ALL.into_iter().find(|known| *known as u16 == code);
-        Ok(Self {
-            code: known.ok_or(WireError::Field("error code", u32::from(code)))?,
-            text: core::str::from_utf8(text).map_err(|_| WireError::Text("error text"))?,
-        })
+        Ok(Self { code: known.ok_or(WireError::Field("error code", u32::from(code)))?, text })
+    }
+
+    /// Reads a refusal's payload whose code is perhaps not known here.
+    ///
+    /// # Errors
+    /// [`WireError`] naming the field.
+    pub fn read(payload: &'a [u8]) -> Result<(u16, &'a str), WireError> {
+        let (code, text) = payload.split_first_chunk::<2>().ok_or(WireError::Incomplete { needed: 2 })?;
+        let text = core::str::from_utf8(text).map_err(|_| WireError::Text("error text"))?;
+        Ok((u16::from_le_bytes(*code), text))
     }
 
     /// Writes the payload into `out`, the text cut where `out` ends; returns its length.
@@ -243,9 +273,10 @@ mod tests {
 
     #[test]
     fn greetings_survive_the_wire() {
-        for role in [Role::Listener, Role::Talker, Role::Observer] {
+        for role in Role::ALL {
             for (takeover, redundancy) in [(false, false), (true, false), (false, true)] {
-                let hello = Hello { role, takeover, redundancy, name: "küche" };
+                let additions = Additions { redundancy, notices: takeover };
+                let hello = Hello { role, takeover, additions, name: "küche" };
                 let mut bytes = [0; 68];
                 let length = hello.emit(&mut bytes).unwrap();
                 assert_eq!(Hello::parse(&bytes[..length]), Ok(hello));
@@ -260,20 +291,28 @@ mod tests {
         assert_eq!(Hello::parse(&[1, 2, 0, 0]), Err(WireError::Field("hello flags", 2)));
         assert_eq!(Hello::parse(&[1, 0, 0, 0, 0xff]), Err(WireError::Text("name")));
         assert!(
-            Hello { role: Role::Talker, takeover: false, redundancy: false, name: "abcde" }.emit(&mut [0; 8]).is_err()
+            Hello { role: Role::Talker, takeover: false, additions: Additions::NONE, name: "abcde" }
+                .emit(&mut [0; 8])
+                .is_err()
         );
+    }
+
+    #[test]
+    fn additions_that_are_not_known_are_passed_over() {
+        assert_eq!(Hello::parse(&[1, 0, 0xfe, 0]).unwrap().additions, Additions { redundancy: false, notices: true });
+        assert_eq!(Hello::parse(&[1, 0, 0xfc, 0xff]).unwrap().additions, Additions::NONE);
     }
 
     #[test]
     fn welcomes_survive_the_wire_for_every_frame_length() {
         for frame in FrameLen::ALL {
-            let redundancy = frame > FrameLen::Ms10;
+            let additions = Additions { redundancy: frame > FrameLen::Ms10, notices: frame > FrameLen::Ms20 };
             let channels = Channels::Stereo;
-            let welcome = Welcome { client: 0xdead_beef, channels, frame, bitrate_bps: 96_000, redundancy };
+            let welcome = Welcome { client: 0xdead_beef, channels, frame, bitrate_bps: 96_000, additions };
             assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
         }
         let (channels, frame) = (Channels::Mono, FrameLen::Ms5);
-        let mut bytes = Welcome { client: 1, channels, frame, bitrate_bps: 1, redundancy: false }.emit();
+        let mut bytes = Welcome { client: 1, channels, frame, bitrate_bps: 1, additions: Additions::NONE }.emit();
         bytes[4] = 3;
         assert_eq!(Welcome::parse(&bytes), Err(WireError::Field("channels", 3)));
         bytes[4] = 2;
@@ -302,5 +341,6 @@ mod tests {
         let length = Fault { code: ErrorCode::Busy, text: "nö" }.emit(&mut tight);
         assert_eq!(Fault::parse(&tight[..length]).unwrap().text, "n");
         assert_eq!(Fault::parse(&[99, 0]), Err(WireError::Field("error code", 99)));
+        assert_eq!(Fault::read(&[99, 0, b'x']), Ok((99, "x")));
     }
 }

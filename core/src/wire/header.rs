@@ -1,6 +1,6 @@
 //! The 32 bytes in front of every message.
 
-use super::WireError;
+use super::{ARGUMENTS_MAX, COMMAND_LEAD, WireError};
 use crate::capacity::{CLIENT_NAME_MAX, PAYLOAD_MAX};
 use crate::time::{Instant, MediaTime};
 
@@ -33,14 +33,20 @@ pub enum Kind {
     Bye = 7,
     /// Receiver of packets → their sender, if both said that they know it: what arrived.
     Report = 8,
+    /// Controller → daemon: do this.
+    Command = 9,
+    /// Daemon → controller: what became of it.
+    Answer = 10,
+    /// Daemon → client, if both said that they know it: something that happened.
+    Notice = 11,
 }
 
 impl Kind {
     /// The kind with the highest number.
-    pub const LAST: Self = Self::Report;
+    pub const LAST: Self = Self::Notice;
 
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Hello,
         Self::Welcome,
         Self::Error,
@@ -49,6 +55,9 @@ impl Kind {
         Self::Status,
         Self::Bye,
         Self::Report,
+        Self::Command,
+        Self::Answer,
+        Self::Notice,
     ];
 
     /// The shortest and the longest payload of this kind, in bytes.
@@ -56,11 +65,13 @@ impl Kind {
     pub const fn payload_bounds(self) -> (usize, usize) {
         match self {
             Self::Hello => (4, 4 + CLIENT_NAME_MAX),
-            Self::Welcome | Self::Report => (16, 16),
+            Self::Welcome | Self::Report | Self::Notice => (16, 16),
             Self::Error => (2, 512),
             Self::Packet => (1, PAYLOAD_MAX),
             Self::StatusRequest | Self::Bye => (0, 0),
             Self::Status => (2, u16::MAX as usize),
+            Self::Command => (COMMAND_LEAD, COMMAND_LEAD + ARGUMENTS_MAX),
+            Self::Answer => (COMMAND_LEAD, u16::MAX as usize),
         }
     }
 }
@@ -301,7 +312,7 @@ mod tests {
         }
 
         #[test]
-        fn a_message_is_found_however_the_bytes_arrive(cut in 0_usize..100, kind in 0_usize..8) {
+        fn a_message_is_found_however_the_bytes_arrive(cut in 0_usize..100, kind in 0_usize..11) {
             let bytes = message(Kind::ALL[kind]);
             let cut = cut.min(bytes.len());
             match parse(&bytes[..cut]) {

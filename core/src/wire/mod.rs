@@ -4,12 +4,14 @@
 //! bytes are there and returns a whole message and the rest, or says how many bytes it needs. Numbers are
 //! little-endian. Every byte string either parses or yields a [`WireError`] that says what is wrong.
 
+mod command;
 mod control;
 mod frame;
 mod header;
 pub mod redundant;
 
-pub use control::{ErrorCode, Fault, Hello, Report, Role, Welcome};
+pub use command::{ARGUMENTS_MAX, Answer, COMMAND_LEAD, Command, Mute, Notice, Outcome, Verb};
+pub use control::{Additions, ErrorCode, Fault, Hello, Report, Role, Welcome};
 pub use frame::Frame;
 pub use header::{Flags, HEADER_LEN, Header, Kind, VERSION};
 

@@ -1,15 +1,13 @@
 //! `soundpost listen`: hear what a daemon captures, on a sound card or in a file.
 
 use super::{Outcome, SocketArg, live, runtime};
-use crate::client::{ClientError, Connection, Incoming};
 use crate::daemon::status::PlaybackStatus;
 use crate::direction::PlaybackSide;
 use crate::pcm::Choice;
 use crate::rt::{self, now};
 use clap::Args;
+use soundpost_client::{Additions, Error, Heard, Hello, Role, asynchronous::Listener};
 use soundpost_core::config::Playout;
-use soundpost_core::redundancy::Tally;
-use soundpost_core::wire::{Hello, Kind, Role};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -41,14 +39,14 @@ impl Listen {
             let hello = Hello {
                 role: Role::Listener,
                 takeover: false,
-                redundancy: !self.no_redundancy,
+                additions: Additions { redundancy: !self.no_redundancy, notices: true },
                 name: "soundpost listen",
             };
-            let mut connection = Connection::open(&self.socket.path(), &hello).await?;
+            let listener = Listener::open(&self.socket.path(), &hello).await?;
             let _ = rt::prepare();
-            let mut side = PlaybackSide::start(&self.output, connection.welcome.channels, self.playout)?;
+            let mut side = PlaybackSide::start(&self.output, listener.welcome().channels, self.playout)?;
             eprintln!("listening: {}", side.opened);
-            let ended = receive(&mut connection, &mut side, self.limit).await;
+            let ended = receive(listener, &mut side, self.limit).await;
             let status = figures(&mut side, &self.output);
             live::end();
             let json = || serde_json::to_string(&status).map(|json| json + "\n");
@@ -59,40 +57,31 @@ impl Listen {
 }
 
 /// Plays what comes until the time is up, somebody interrupts, or the daemon goes.
-async fn receive(
-    connection: &mut Connection,
-    side: &mut PlaybackSide,
-    limit: Option<Duration>,
-) -> Result<(), ClientError> {
+async fn receive(mut listener: Listener, side: &mut PlaybackSide, limit: Option<Duration>) -> Result<(), Error> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let deadline = tokio::time::sleep(limit.unwrap_or(Duration::MAX));
     tokio::pin!(deadline);
     let mut ticks = tokio::time::interval(Duration::from_millis(200));
-    let (mut first, mut tally) = (true, Tally::new());
-    let (mut too_many, shown) = (0_u64, live::wanted());
+    let (mut first, mut too_many, shown) = (true, 0_u64, live::wanted());
     loop {
         tokio::select! {
             biased;
-            incoming = connection.next() => match incoming? {
-                Incoming::Packet(header, payload) => {
-                    let report = tally.received(now(), header.sequence);
-                    match side.push(header, payload, first) {
-                        Ok(()) => first = false,
-                        Err(why) => {
-                            too_many += 1;
-                            tracing::debug!("a packet was not played: {why:?} ({too_many} so far)");
-                        }
+            heard = listener.hear() => match heard? {
+                Heard::Packet(header, payload) => match side.push(header, payload, first) {
+                    Ok(()) => first = false,
+                    Err(why) => {
+                        too_many += 1;
+                        tracing::debug!("a packet was not played: {why:?} ({too_many} so far)");
                     }
-                    if let Some(report) = report {
-                        connection.report(report);
-                    }
+                },
+                Heard::Dropped { fresh, total } => {
+                    tracing::warn!("too slow: the daemon dropped {fresh} packets for this listener, {total} in all");
                 }
-                Incoming::Bye => {
+                Heard::Bye => {
                     eprintln!("the daemon stops");
                     return Ok(());
                 }
-                Incoming::Status(_) | Incoming::Report(_) => {}
             },
             () = &mut deadline => break,
             _ = interrupt.recv() => break,
@@ -100,7 +89,8 @@ async fn receive(
             _ = ticks.tick(), if shown => show(side),
         }
     }
-    connection.send(Kind::Bye, &[])
+    listener.leave();
+    Ok(())
 }
 
 fn figures(side: &mut PlaybackSide, uri: &Choice) -> PlaybackStatus {

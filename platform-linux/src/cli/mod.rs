@@ -4,13 +4,14 @@ mod devices;
 mod listen;
 mod live;
 mod log;
+mod mute;
 mod run;
 mod status;
 mod talk;
 
 use crate::socket;
 use clap::{Args, Parser, Subcommand};
-use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Quality, Rate, Stream};
+use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Quality, Rate, Stream, TIMING};
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ Examples:
   soundpost listen -o file:heard.wav --for 10s    record ten seconds of it
   soundpost talk -i file:hello.wav                say something through its speaker
   soundpost status                                how it is doing
+  soundpost mute on                               silence its microphone
 
 Devices are named by URI: alsa:NAME (any ALSA name), usb:PORT, file:PATH.wav, tone:, null, auto.";
 
@@ -50,6 +52,8 @@ enum Verb {
     Talk(talk::Talk),
     /// Ask a daemon how it is doing.
     Status(status::Status),
+    /// Silence a daemon's microphone, or its speaker.
+    Mute(mute::Mute),
 }
 
 /// Where the daemon is.
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
         Verb::Listen(verb) => verb.run(),
         Verb::Talk(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
+        Verb::Mute(verb) => verb.run(),
     };
     live::end();
     match done {
@@ -144,6 +149,11 @@ fn print(text: &str) -> std::io::Result<()> {
 }
 
 type Outcome = Result<(), Box<dyn Error>>;
+
+/// How long a person waits at a prompt.
+const fn patience() -> std::time::Duration {
+    std::time::Duration::from_micros(TIMING.answer.as_micros())
+}
 
 /// A tokio runtime on this thread.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
@@ -181,6 +191,9 @@ mod tests {
             (["run", "--channels", "6"], "1 (mono) or 2 (stereo)"),
             (["run", "--capture", "pulse:x"], "alsa:NAME"),
             (["listen", "--for", "10"], "such as 10s"),
+            (["run", "--clients-max", "0"], "1 to 1000"),
+            (["run", "--allow", "user:no-such-user"], "user:NUMBER"),
+            (["run", "--allow", "alice"], "group:NAME"),
         ] {
             let error = Cli::try_parse_from(["soundpost"].into_iter().chain(args)).unwrap_err();
             let text = error.to_string();

@@ -2,10 +2,12 @@
 
 use super::{Outcome, SocketArg, StreamArgs, live};
 use crate::board::Wiring;
+use crate::daemon::access::{AllowList, Party};
 use crate::daemon::{self, Settings, status::Status};
 use crate::gpio::PinName;
 use crate::pcm::{Choice, Volume};
 use clap::Args;
+use soundpost_core::capacity::{CLIENTS_LIMIT, CLIENTS_MAX};
 use soundpost_core::config::{Content, Direction, Gain, Playout};
 
 /// Serve: capture for listeners, play what a talker sends.
@@ -46,6 +48,13 @@ pub(super) struct Run {
     /// The same for the card that plays.
     #[arg(long, value_name = "NAME=VOLUME")]
     playback_volume_control: Option<Volume>,
+    /// Who may connect: user:NAME or group:NAME, or their numbers; several separated by commas. Root and the daemon's
+    /// own user always may [default: whoever the rights of the socket's file let in].
+    #[arg(long, value_name = "WHO", value_delimiter = ',')]
+    allow: Vec<Party>,
+    /// How many clients may be connected at once.
+    #[arg(long, default_value_t = CLIENTS_MAX, value_name = "COUNT", value_parser = clients)]
+    clients_max: usize,
     #[command(flatten)]
     stream: StreamArgs,
     #[command(flatten)]
@@ -59,6 +68,8 @@ impl Run {
             stream: self.stream.stream(Direction::Capture, self.content),
             talk: self.stream.quality.stream(Direction::Playback, self.content),
             socket: self.socket.path(),
+            allow: AllowList::new(self.allow)?,
+            clients_max: self.clients_max,
             capture: self.capture.with_volume(self.capture_volume_control),
             playback: self.playback.with_volume(self.playback_volume_control),
             capture_gain: self.capture_gain,
@@ -70,6 +81,11 @@ impl Run {
         daemon::run(settings, announce, tick)?;
         Ok(())
     }
+}
+
+fn clients(text: &str) -> Result<usize, String> {
+    let count = text.parse::<usize>().ok().filter(|count| (1..=CLIENTS_LIMIT).contains(count));
+    count.ok_or_else(|| format!("not a number of clients; allowed: 1 to {CLIENTS_LIMIT}"))
 }
 
 /// Says that the daemon is ready, and what to do with it.

@@ -1,17 +1,15 @@
 //! `soundpost talk`: send sound from a file or a sound card to a daemon's speaker.
 
 use super::{Outcome, SocketArg, StreamArgs, live, runtime};
-use crate::client::{ClientError, Connection, Incoming};
 use crate::direction::{CaptureSide, Captured, State};
 use crate::pcm::Choice;
 use crate::rt::{self, now};
-use crate::socket::Sent;
 use clap::Args;
+use soundpost_client::{Additions, Error, Event, Hello, Kind, Report, Role, Sent, asynchronous::Connection};
 use soundpost_core::board::Muted;
 use soundpost_core::config::{Content, Direction, Tuning};
 use soundpost_core::engine::capture::Command;
 use soundpost_core::redundancy::{self, Redundancy};
-use soundpost_core::wire::{Hello, Kind, Report, Role};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,7 +37,7 @@ impl Talk {
             let hello = Hello {
                 role: Role::Talker,
                 takeover: self.takeover,
-                redundancy: !self.no_redundancy,
+                additions: Additions { redundancy: !self.no_redundancy, notices: true },
                 name: "soundpost talk",
             };
             let mut connection = Connection::open(&self.socket.path(), &hello).await?;
@@ -71,7 +69,7 @@ struct Line {
 
 impl Line {
     /// Sends what is captured until it ends or somebody interrupts.
-    async fn send(&mut self, connection: &mut Connection, side: &mut CaptureSide) -> Result<(), ClientError> {
+    async fn send(&mut self, connection: &mut Connection, side: &mut CaptureSide) -> Result<(), Error> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let ear = side.bell.ear()?;
@@ -86,20 +84,21 @@ impl Line {
                     while let Some(packet) = side.next_packet() {
                         if self.hand_on(connection, side, packet) == Sent::Gone {
                             // Why it is gone is in what it last said.
-                            return connection.next().await.and(Err(ClientError::Closed));
+                            return connection.event().await.and(Err(Error::Closed));
                         }
                     }
                     if ended {
                         break;
                     }
                 }
-                incoming = connection.next() => match incoming? {
-                    Incoming::Bye => {
+                event = connection.event() => match event? {
+                    Event::Bye => {
                         eprintln!("the daemon stops");
                         return Ok(());
                     }
-                    Incoming::Report(report) => self.heed(report, side),
-                    Incoming::Packet(..) | Incoming::Status(_) => {}
+                    Event::Report(report) => self.heed(report, side),
+                    Event::Dropped { fresh, .. } => tracing::warn!("the daemon had no room for {fresh} packets"),
+                    Event::Packet(..) | Event::Status(_) | Event::Answer(_) => {}
                 },
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
@@ -114,8 +113,8 @@ impl Line {
 
     fn hand_on(&mut self, connection: &Connection, side: &CaptureSide, packet: Captured) -> Sent {
         let (sent, copied) = packet.with(|frame| match &self.before {
-            Some(before) => before.with(|before| connection.send_packet(frame, Some(before))),
-            None => connection.send_packet(frame, None),
+            Some(before) => before.with(|before| connection.send_frame(frame, Some(before))),
+            None => connection.send_frame(frame, None),
         });
         match sent {
             Sent::Yes => {

@@ -2,13 +2,15 @@
 //!
 //! Whatever a client sends, the worst that happens is that it is told what was wrong and sent away.
 
-use super::hub::{Client, Hub};
+use super::commands;
+use super::hub::Hub;
+use super::roster::Client;
 use crate::rt::now;
 use crate::socket::{self, Received, Sent};
-use soundpost_core::capacity::{CLIENTS_MAX, FRAME_SAMPLES_MAX, LISTENER_QUEUE_BYTES, PAYLOAD_MAX};
+use soundpost_core::capacity::{CONTROL_QUEUE_BYTES, FRAME_SAMPLES_MAX, LISTENER_QUEUE_BYTES, PAYLOAD_MAX};
 use soundpost_core::codec::opus_samples;
-use soundpost_core::config::TIMING;
-use soundpost_core::redundancy::{Redundancy, Tally};
+use soundpost_core::config::{Allowance, LIMITS, TIMING};
+use soundpost_core::flood::Bucket;
 use soundpost_core::wire::redundant;
 use soundpost_core::wire::{ErrorCode, Flags, HEADER_LEN, Header, Hello, Kind, Report, Role, Welcome, WireError};
 use std::rc::Rc;
@@ -32,10 +34,11 @@ enum End {
 /// Serves a client that just connected, in a task of its own.
 pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
     let hub = Rc::clone(hub);
-    let Some(place) = hub.antechamber() else {
-        let text = format!("{CLIENTS_MAX} clients have not introduced themselves yet; try again later");
-        socket::send_fault(&client, ErrorCode::TooManyClients, &text);
-        return;
+    // One whose identity the kernel does not tell is gone already.
+    let Ok(peer) = client.peer_cred() else { return };
+    let place = match hub.roster.enter(peer.uid(), peer.gid()) {
+        Ok(place) => place,
+        Err((code, text)) => return hub.roster.refuse(&client, code, &text),
     };
     tokio::task::spawn_local(async move {
         let client = Rc::new(client);
@@ -43,10 +46,11 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
         let greeting = introduce(&hub, &client, &mut room);
         let deadline = Duration::from_micros(TIMING.greeting_deadline.as_micros());
         let joined = tokio::time::timeout(deadline, greeting).await;
-        drop(place);
+        let mut place = Some(place);
         let late = || End::Fault(ErrorCode::Unexpected, format!("no Hello within {} s", deadline.as_secs()));
         let (id, end) = match joined.unwrap_or_else(|_| Err(late())) {
             Ok((member, leave)) => {
+                place = None;
                 let end = tokio::select! {
                     () = leave.notified() => End::InOrder,
                     end = converse(&hub, member, &client, &mut room) => end,
@@ -55,13 +59,17 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
             }
             Err(end) => (None, end),
         };
-        if let End::Fault(code, text) = &end {
-            let peer = client.peer_cred().ok().and_then(|peer| peer.pid()).unwrap_or(0);
-            tracing::warn!("client of process {peer} sent away: {text}");
-            socket::send_fault(&client, *code, text);
-        }
+        // First of all it gets no more packets: what it is told is the last that it hears.
         if let Some(id) = id {
             hub.part(id, matches!(end, End::Vanished));
+        }
+        if let End::Fault(code, text) = &end {
+            // Those that are waited for are bounded in number, like those that are waited to introduce themselves.
+            let place = place.or_else(|| hub.roster.place());
+            let patience = Duration::from_micros(TIMING.farewell.as_micros());
+            let patience = if place.is_some() { patience } else { Duration::ZERO };
+            // One that does not read in time misses it.
+            let _ = tokio::time::timeout(patience, hub.roster.refuse_when_there_is_room(&client, *code, text)).await;
         }
     });
 }
@@ -81,43 +89,32 @@ async fn introduce(hub: &Hub, client: &Rc<UnixSeqpacket>, room: &mut [u8]) -> Re
         return Err(End::Fault(ErrorCode::Unexpected, format!("{:?} before Hello", header.kind)));
     }
     let hello = Hello::parse(payload).map_err(malformed)?;
-    if hello.role == Role::Listener {
-        socket::bound_queue(client, LISTENER_QUEUE_BYTES);
-    }
-    let leave = Rc::new(Notify::new());
+    let Hello { role, takeover, additions, name } = hello;
+    socket::bound_queue(client, if role == Role::Listener { LISTENER_QUEUE_BYTES } else { CONTROL_QUEUE_BYTES });
     let peer = client.peer_cred().map_err(|_| End::Vanished)?;
-    let (role, redundancy) = (hello.role, hello.redundancy);
-    let newcomer = Client {
-        socket: Rc::clone(client),
-        role: hello.role,
-        name: hello.name.to_owned(),
-        pid: peer.pid(),
-        uid: peer.uid(),
-        since: now(),
-        packets: 0,
-        dropped: 0,
-        copies: 0,
-        redundancy: redundancy.then(Redundancy::new),
-        tally: Tally::new(),
-        leave: Rc::clone(&leave),
-    };
-    let id = hub.join(newcomer, hello.takeover).map_err(|(code, text)| End::Fault(code, text))?;
-    let welcome = Welcome { redundancy, ..hub.describe(id, role) };
+    let newcomer = Client::new(Rc::clone(client), role, name, additions, (peer.pid(), peer.uid()));
+    let leave = Rc::clone(&newcomer.leave);
+    let id = hub.join(newcomer, takeover).map_err(|(code, text)| End::Fault(code, text))?;
+    let welcome = Welcome { additions, ..hub.describe(id, role) };
     if socket::send_control(client, Kind::Welcome, &welcome.emit()) != Sent::Yes {
         hub.part(id, true);
         return Err(End::Vanished);
     }
-    Ok((Member { id, role, redundancy }, leave))
+    Ok((Member { id, role, redundancy: additions.redundancy }, leave))
 }
 
 /// Serves what the client asks for until it goes.
 async fn converse(hub: &Hub, member: Member, client: &UnixSeqpacket, room: &mut [u8]) -> End {
     let Member { id, role, redundancy } = member;
+    let mut rates = Rates::new();
     loop {
         let (header, payload) = match next(client, room).await {
             Ok(message) => message,
             Err(end) => return end,
         };
+        if let Err(end) = rates.take(header.kind) {
+            return end;
+        }
         match (header.kind, role) {
             (Kind::Packet, Role::Talker) => {
                 // What was not agreed upon means nothing.
@@ -137,6 +134,11 @@ async fn converse(hub: &Hub, member: Member, client: &UnixSeqpacket, room: &mut 
                     return End::Vanished;
                 }
             }
+            (Kind::Command, Role::Controller) => match commands::obey(hub, client, payload) {
+                Ok(Sent::Gone) => return End::Vanished,
+                Ok(Sent::Yes | Sent::Full) => {}
+                Err(error) => return malformed(error),
+            },
             (Kind::Bye, _) => return End::InOrder,
             (kind, role) => {
                 let text = format!("a {} may not send {kind:?}", role.name());
@@ -145,6 +147,31 @@ async fn converse(hub: &Hub, member: Member, client: &UnixSeqpacket, room: &mut 
         }
         // A client that floods gives the others their turn.
         tokio::task::yield_now().await;
+    }
+}
+
+/// What a client may still send now. Sound and requests have allowances of their own, so that who asks much talks on.
+struct Rates {
+    audio: Bucket,
+    control: Bucket,
+}
+
+impl Rates {
+    fn new() -> Self {
+        let time = now();
+        Self { audio: Bucket::new(LIMITS.audio, time), control: Bucket::new(LIMITS.control, time) }
+    }
+
+    fn take(&mut self, kind: Kind) -> Result<(), End> {
+        let (bucket, Allowance { burst, per_second }, what) = match kind {
+            Kind::Packet | Kind::Report => (&mut self.audio, LIMITS.audio, "packets"),
+            _ => (&mut self.control, LIMITS.control, "requests"),
+        };
+        if bucket.take(now()) {
+            return Ok(());
+        }
+        let text = format!("{what} come too fast; allowed: {burst} at once, then {per_second} a second");
+        Err(End::Fault(ErrorCode::TooFast, text))
     }
 }
 

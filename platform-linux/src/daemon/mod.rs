@@ -4,8 +4,12 @@
 //! reached through rings alone. No client can hold up another, or the sound: what a client cannot take at
 //! once is dropped for that client and counted.
 
+pub mod access;
 mod clients;
+mod commands;
 mod hub;
+mod mutes;
+mod roster;
 pub mod status;
 
 use crate::board::{self, Amp, Parts, Wiring};
@@ -14,6 +18,7 @@ use crate::gpio::{Edges, GpioError};
 use crate::pcm::Choice;
 use crate::rt::{self, Ear};
 use crate::socket::{BindError, PublicSocket};
+use access::AllowList;
 use hub::Hub;
 use soundpost_core::config::{Channels, Gain, Playout, Quality, Stream};
 use soundpost_core::pitch::STEP;
@@ -44,6 +49,10 @@ pub struct Settings {
     pub talk: Stream,
     /// The public socket.
     pub socket: PathBuf,
+    /// Who may connect to it.
+    pub allow: AllowList,
+    /// How many may at once.
+    pub clients_max: usize,
     /// What is on the board's pins.
     pub wiring: Wiring,
 }
@@ -86,7 +95,8 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
     // The socket first: a second daemon must not touch the devices of the one that runs.
-    let socket = PublicSocket::bind(&settings.socket)?;
+    let socket = PublicSocket::bind(&settings.socket, !settings.allow.is_empty())?;
+    access::make_room_for(settings.clients_max);
     // The pins before the microphone: one whose lamp or switch is missing is not opened at all.
     let (panel, gate) = Parts::open(&settings.wiring)?.split();
     let grants = rt::prepare();
@@ -143,7 +153,7 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
     paces.abort();
     watch.abort();
     pins.inspect(tokio::task::JoinHandle::abort);
-    hub.close_all();
+    hub.roster.close_all();
     tracing::info!("stopped");
     Ok(())
 }
@@ -157,7 +167,7 @@ async fn hand_on_packets(hub: Rc<Hub>, ear: Ear) {
         hub.hand_on_packets();
         hub.guard_microphone();
         if state == State::Ended && shown != state {
-            hub.dismiss_listeners();
+            hub.roster.dismiss_listeners();
         }
         report_change("capture", &mut shown, state);
     }

@@ -7,7 +7,7 @@ pub(super) use device::stuck;
 pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
 
 use super::Settings;
-use super::hub::Client;
+use super::roster::Client;
 use crate::direction::{PaceShown, State};
 use crate::pcm::Opened;
 use crate::rt::Grants;
@@ -42,8 +42,48 @@ pub struct Status {
     pub playback: PlaybackStatus,
     /// What is on the board's pins.
     pub board: BoardStatus,
-    /// Who is connected.
+    /// What controllers asked to be muted.
+    pub mutes: MuteStatus,
+    /// How many are connected.
+    pub clients_connected: usize,
+    /// Who they are, or the first of them.
     pub clients: Vec<ClientStatus>,
+    /// Who was sent away, by the reason.
+    pub refusals: RefusalsStatus,
+}
+
+/// What is muted by whom.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct MuteStatus {
+    /// The microphone, by a controller.
+    pub capture_by_command: bool,
+    /// The microphone, by its switch. A command cannot undo that.
+    pub capture_by_switch: bool,
+    /// The speaker, by a controller.
+    pub playback_by_command: bool,
+}
+
+/// Peers that were sent away, by the code that they were told.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RefusalsStatus {
+    /// Not the protocol.
+    pub malformed: u64,
+    /// Another version of it.
+    pub version: u64,
+    /// What they may not send, or not now.
+    pub unexpected: u64,
+    /// Somebody else talks.
+    pub busy: u64,
+    /// Somebody else took over.
+    pub replaced: u64,
+    /// No place.
+    pub too_many_clients: u64,
+    /// Nothing to hear.
+    pub unavailable: u64,
+    /// Users who may not connect.
+    pub forbidden: u64,
+    /// Too much in too short a time.
+    pub too_fast: u64,
 }
 
 /// Lamp, switch and amplifier; `None` for what there is not.
@@ -185,6 +225,8 @@ pub struct PlaybackStatus {
     pub drift_ppm: i32,
     /// Sound in the device's queue.
     pub queued_ms: f64,
+    /// Packets of talkers that were not played because playback was muted.
+    pub muted_packets: u64,
     /// How the device's clock is kept in step.
     pub pace: PaceStatus,
     /// The pool.
@@ -196,7 +238,7 @@ pub struct PlaybackStatus {
 pub struct ClientStatus {
     /// Its number.
     pub id: u32,
-    /// `listener`, `talker` or `observer`.
+    /// `listener`, `talker`, `observer` or `controller`.
     pub role: String,
     /// What it calls itself.
     pub name: String,
@@ -230,8 +272,12 @@ pub(super) struct Sources<'a> {
     pub(super) talker_drops: u64,
     /// Capture was told to mute, whether it has taken that yet or not.
     pub(super) told_to_mute: bool,
+    pub(super) mutes: MuteStatus,
+    pub(super) playback_muted_packets: u64,
     pub(super) board: BoardStatus,
+    pub(super) clients_connected: usize,
     pub(super) clients: Vec<ClientStatus>,
+    pub(super) refusals: RefusalsStatus,
 }
 
 impl Status {
@@ -247,7 +293,10 @@ impl Status {
             capture: CaptureStatus::gather(from),
             playback: PlaybackStatus::gather(from),
             board: from.board.clone(),
+            mutes: from.mutes,
+            clients_connected: from.clients_connected,
             clients: from.clients.clone(),
+            refusals: from.refusals,
         }
     }
 
@@ -292,7 +341,12 @@ impl PlaybackStatus {
         let mut metrics = report.metrics;
         metrics.record_dropped(from.talker_drops);
         let uri = from.settings.playback.to_string();
-        Self { pace: from.pace.into(), ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
+        let muted_packets = from.playback_muted_packets;
+        Self {
+            pace: from.pace.into(),
+            muted_packets,
+            ..Self::of(&uri, opened, state, report, metrics, *pool, from.time)
+        }
     }
 
     /// The status of a playback, in the daemon or in a listener.
@@ -335,6 +389,7 @@ impl PlaybackStatus {
             pull_allowance_ms: ms(report.pull_allowance),
             drift_ppm: report.drift_ppm,
             queued_ms: samples_ms(u64::from(report.queued)),
+            muted_packets: 0,
             pace: PaceStatus::default(),
             pool: PoolStatus::of(pool),
         }
@@ -363,7 +418,7 @@ impl PoolStatus {
 
 impl ClientStatus {
     pub(super) fn of(id: u32, client: &Client, time: Instant) -> Self {
-        let loss = client.redundancy.filter(|_| client.role == Role::Listener);
+        let loss = (client.additions.redundancy && client.role == Role::Listener).then_some(client.redundancy);
         Self {
             id,
             role: client.role.name().to_owned(),

@@ -9,7 +9,7 @@ use soundpost_core::config::{Channels, FrameLen};
 use soundpost_core::latest::{Latest, Publisher};
 use soundpost_core::pool::{Exhausted, Pool, PoolStats, Shared};
 use soundpost_core::wire::{
-    self, ErrorCode, Fault, Frame, HEADER_LEN, Header, Hello, Kind, Role, VERSION, Welcome, WireError,
+    self, Additions, ErrorCode, Fault, Frame, HEADER_LEN, Header, Hello, Kind, Role, VERSION, Welcome, WireError,
 };
 
 pub(crate) fn a_pool_lends_every_slot_once_and_says_when_it_is_empty() {
@@ -166,14 +166,15 @@ pub(crate) fn every_kind_of_message_survives_the_wire_cut_anywhere() {
 
 pub(crate) fn greetings_and_refusals_survive_the_wire() {
     let mut room = [0; 64];
-    for role in [Role::Listener, Role::Talker, Role::Observer] {
-        let hello = Hello { role, takeover: true, redundancy: false, name: "küche" };
+    let additions = Additions { redundancy: true, notices: true };
+    for role in Role::ALL {
+        let hello = Hello { role, takeover: true, additions, name: "küche" };
         let length = hello.emit(&mut room).expect("it fits");
         assert_eq!(Hello::parse(&room[..length]), Ok(hello));
     }
     for frame in FrameLen::ALL {
         let welcome =
-            Welcome { client: 0xdead_beef, channels: Channels::Stereo, frame, bitrate_bps: 96_000, redundancy: true };
+            Welcome { client: 0xdead_beef, channels: Channels::Stereo, frame, bitrate_bps: 96_000, additions };
         assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
     }
     for code in ErrorCode::ALL {

@@ -1,7 +1,9 @@
 //! Bytes that claim to be messages.
 
 use soundpost_core::wire::redundant::{self, LEAD_LEN};
-use soundpost_core::wire::{self, Fault, Frame, HEADER_LEN, Header, Hello, Kind, Report, Welcome, WireError};
+use soundpost_core::wire::{
+    self, Answer, Command, Fault, Frame, HEADER_LEN, Header, Hello, Kind, Mute, Notice, Report, Welcome, WireError,
+};
 
 /// Any bytes: what parses is written as it was read, and a message cut short is never taken for something else.
 pub fn wire_parse(data: &[u8]) {
@@ -63,7 +65,7 @@ fn copies_come_apart(frame: &Frame) {
     assert_eq!((usize::from(joined.length), &payload[..]), (payload.len(), frame.payload()));
 }
 
-/// The payloads of greetings, welcomes, reports and refusals: the same promises, and every room is large enough or refused.
+/// The payloads of greetings, welcomes, reports, commands, answers, notices and refusals: the same promises, and every room is large enough or refused.
 pub fn wire_control(data: &[u8]) {
     let mut room = [0xa5; 1024];
     let (room_for, data) = data.split_first().map_or((0, data), |(size, rest)| (usize::from(*size) * 4, rest));
@@ -72,7 +74,7 @@ pub fn wire_control(data: &[u8]) {
             Ok(length) => {
                 assert_eq!(Hello::parse(&room[..length]), Ok(hello));
                 assert_eq!(room[..2], data[..2]);
-                assert_eq!(room[2], data[2] & 1, "additions that are not known mean nothing");
+                assert_eq!(room[2], data[2] & 3, "additions that are not known mean nothing");
                 assert_eq!(room[4..length], data[4..]);
             }
             Err(error) => assert_eq!(error, WireError::Length { got: data.len(), min: 4, max: room_for }),
@@ -83,6 +85,21 @@ pub fn wire_control(data: &[u8]) {
     }
     if let Ok(report) = Report::parse(data) {
         assert_eq!(report.emit()[..8], data[..8]);
+    }
+    if let Ok(notice) = Notice::parse(data) {
+        assert_eq!(Notice::parse(&notice.emit()), Ok(notice));
+    }
+    if let Ok(mute) = Mute::parse(data) {
+        assert_eq!(mute.emit(), data);
+    }
+    if let Ok(command) = Command::parse(data) {
+        match command.emit(&mut room[..room_for]) {
+            Ok(length) => assert_eq!(Command::parse(&room[..length]), Ok(command)),
+            Err(error) => assert_eq!(error, WireError::Length { got: data.len(), min: 8, max: room_for }),
+        }
+    }
+    if let Ok(answer) = Answer::parse(data) {
+        assert!(answer.emit(&mut room[..room_for]).is_ok() == (data.len() <= room_for));
     }
     if let Ok(fault) = Fault::parse(data) {
         room.fill(0xa5);

@@ -1,6 +1,7 @@
 //! Figures that are measured by one command and judged: `cargo xtask bench`.
 
 mod arm;
+mod ipc;
 mod peers;
 mod playout;
 mod trace;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 type Measure = fn(&[PathBuf], bool) -> Result<(), String>;
 
 /// What can be measured.
-const SUBJECTS: [(&str, Measure); 3] = [("playout", playout::run), ("peers", peers::run), ("arm", arm::run)];
+const SUBJECTS: [(&str, Measure); 4] =
+    [("playout", playout::run), ("peers", peers::run), ("arm", arm::run), ("ipc", ipc::run)];
 
 /// Measures what was named.
 pub(crate) fn run(options: &Options) -> Result<(), String> {

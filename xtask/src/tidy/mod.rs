@@ -13,7 +13,7 @@ use std::path::Path;
 use text::Source;
 
 /// The packages whose sources are looked at. Tests are free to look how they like.
-const PACKAGES: [&str; 4] = ["core", "platform-linux", "platform-sim", "xtask"];
+const PACKAGES: [&str; 5] = ["core", "client", "platform-linux", "platform-sim", "xtask"];
 
 /// How many files and lines were looked at, or what is wrong in them.
 pub(crate) fn check() -> Result<String, String> {

@@ -13,6 +13,7 @@ const RINGS: [&[&str]; 5] = [
     &[
         "adapt",
         "drift",
+        "flood",
         "pitch",
         "preference",
         "queue",

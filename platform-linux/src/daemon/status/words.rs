@@ -33,10 +33,10 @@ impl fmt::Display for Status {
             writeln!(f, "  gain       {:+} dB", capture.gain_db)?;
         }
         let idle = if playback.playing { "" } else { " (idle)" };
-        writeln!(f, "playback{idle}{}", if playback.muted { " (muted)" } else { "" })?;
+        writeln!(f, "playback{idle}{}", if playback.muted || self.mutes.playback_by_command { " (muted)" } else { "" })?;
         write!(f, "{playback}")?;
         write!(f, "{}", self.board)?;
-        writeln!(f, "clients    {}", self.clients.len())?;
+        writeln!(f, "clients    {}", self.clients_connected)?;
         for client in &self.clients {
             let pid = client.pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string());
             write!(

@@ -1,0 +1,292 @@
+//! Clients that wait on their own thread.
+
+use crate::message::{self, Sent};
+use crate::socket;
+use crate::stream::{Ear, Voice};
+use crate::{Additions, Direction, Error, Event, Frame, Header, Heard, Hello, Kind, Report, Role, Verb, Welcome};
+use crate::{done, understand};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// A connection on which both sides introduced themselves.
+#[derive(Debug)]
+pub struct Connection {
+    socket: OwnedFd,
+    room: Box<[u8]>,
+    /// What the daemon said about the stream.
+    pub welcome: Welcome,
+}
+
+impl Connection {
+    /// Connects and introduces itself. Nothing is waited for longer than `patience`, now or later.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::TimedOut`] if the daemon does not answer.
+    pub fn open(path: &Path, hello: &Hello<'_>, patience: Option<Duration>) -> Result<Self, Error> {
+        let socket = socket::open(path)?;
+        set_socket_timeout(&socket, Timeout::Recv, patience).map_err(io::Error::from)?;
+        let mut room = socket::room();
+        socket::greet(&socket, hello, &mut room)?;
+        let got = receive(&socket, &mut room)?;
+        let welcome = crate::welcome(&room[..got])?;
+        Ok(Self { socket, room, welcome })
+    }
+
+    /// From now on, waits no longer than this.
+    ///
+    /// # Errors
+    /// What the system says; a time of zero is none.
+    pub fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.socket, Timeout::Recv, patience)?)
+    }
+
+    /// Waits for what the daemon sends next.
+    ///
+    /// # Errors
+    /// [`Error`]; a refusal too.
+    pub fn event(&mut self) -> Result<Event<'_>, Error> {
+        let agreed = self.welcome.additions;
+        let got = loop {
+            let got = receive(&self.socket, &mut self.room)?;
+            if understand(&self.room[..got], agreed)?.is_some() {
+                break got;
+            }
+        };
+        understand(&self.room[..got], agreed)?.ok_or(Error::Closed)
+    }
+
+    /// Sends a control message.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if the daemon is gone or does not read.
+    pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<(), Error> {
+        match message::send_control(self.socket(), kind, payload) {
+            Sent::Yes => Ok(()),
+            Sent::Full | Sent::Gone => Err(Error::Closed),
+        }
+    }
+
+    /// Tells the daemon what arrived, if it wants to know. When there is no room the next report says the same.
+    pub fn report(&self, report: Report) {
+        if self.welcome.additions.redundancy {
+            let _ = message::send_control(self.socket(), Kind::Report, &report.emit());
+        }
+    }
+
+    /// Sends a packet without waiting.
+    #[must_use]
+    pub fn send_packet(&self, header: &Header, opus: &[u8]) -> Sent {
+        message::send_now(self.socket(), header, opus)
+    }
+
+    /// Sends a coded frame without waiting, with a copy of the one `before` if that is given and belongs there; says
+    /// whether it does.
+    #[must_use]
+    pub fn send_frame(&self, frame: &Frame, before: Option<&Frame>) -> (Sent, bool) {
+        message::send_frame(self.socket(), frame, before.filter(|_| self.welcome.additions.redundancy))
+    }
+
+    const fn socket(&self) -> &OwnedFd {
+        &self.socket
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket().as_fd()
+    }
+}
+
+/// Hears what the daemon captures, and tells it what was lost on the way.
+#[derive(Debug)]
+pub struct Listener {
+    connection: Connection,
+    ear: Ear,
+}
+
+impl Listener {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn connect(path: &Path, name: &str) -> Result<Self, Error> {
+        let additions = Additions { redundancy: true, notices: true };
+        let hello = Hello { role: Role::Listener, takeover: false, additions, name };
+        Self::open(path, &hello)
+    }
+
+    /// Connects with a greeting of one's own, whose role should be that of a listener.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn open(path: &Path, hello: &Hello<'_>) -> Result<Self, Error> {
+        let connection = Connection::open(path, hello, None)?;
+        Ok(Self { connection, ear: Ear::new() })
+    }
+
+    /// What the stream is like.
+    #[must_use]
+    pub const fn welcome(&self) -> Welcome {
+        self.connection.welcome
+    }
+
+    /// Waits for what comes next.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn hear(&mut self) -> Result<Heard<'_>, Error> {
+        let agreed = self.connection.welcome.additions;
+        let got = loop {
+            let got = receive(&self.connection.socket, &mut self.connection.room)?;
+            match understand(&self.connection.room[..got], agreed)? {
+                Some(Event::Packet(header, _)) => {
+                    if let Some(report) = self.ear.count(&header) {
+                        self.connection.report(report);
+                    }
+                    break got;
+                }
+                Some(Event::Dropped { .. } | Event::Bye) => break got,
+                Some(Event::Status(_) | Event::Answer(_) | Event::Report(_)) | None => {}
+            }
+        };
+        match understand(&self.connection.room[..got], agreed)? {
+            Some(Event::Packet(header, opus)) => Ok(Heard::Packet(header, opus)),
+            Some(Event::Dropped { fresh, total }) => Ok(Heard::Dropped { fresh, total }),
+            _ => Ok(Heard::Bye),
+        }
+    }
+
+    /// Leaves in good order.
+    pub fn leave(self) {
+        let _ = self.connection.send(Kind::Bye, &[]);
+    }
+}
+
+/// Sends sound that the daemon plays.
+#[derive(Debug)]
+pub struct Talker {
+    connection: Connection,
+    voice: Voice,
+}
+
+impl Talker {
+    /// Connects; `takeover` replaces the one who is talking, if there is one.
+    ///
+    /// # Errors
+    /// [`Error`]; [`ErrorCode::Busy`](crate::ErrorCode::Busy) if somebody else is talking.
+    pub fn connect(path: &Path, name: &str, takeover: bool) -> Result<Self, Error> {
+        let additions = Additions { redundancy: false, notices: true };
+        let hello = Hello { role: Role::Talker, takeover, additions, name };
+        let connection = Connection::open(path, &hello, None)?;
+        Ok(Self { connection, voice: Voice::default() })
+    }
+
+    /// What the daemon would like to be sent.
+    #[must_use]
+    pub const fn welcome(&self) -> Welcome {
+        self.connection.welcome
+    }
+
+    /// Sends the next Opus packet of at most 60 ms. To be called in real time.
+    ///
+    /// # Errors
+    /// [`Error`], if the daemon is gone why that is, such as [`ErrorCode::Replaced`](crate::ErrorCode::Replaced).
+    pub fn say(&mut self, opus: &[u8]) -> Result<Sent, Error> {
+        let header = self.voice.next(opus)?;
+        let sent = self.connection.send_packet(&header, opus);
+        if sent == Sent::Gone {
+            // Why is in what it last said.
+            loop {
+                self.connection.event()?;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Says nothing for so many samples at 48 kHz.
+    pub fn pause(&mut self, samples: u64) {
+        self.voice.pause(samples);
+    }
+
+    /// Waits for what the daemon says: that it dropped packets, that it or this talker has to go.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn news(&mut self) -> Result<Event<'_>, Error> {
+        self.connection.event()
+    }
+
+    /// Leaves in good order.
+    pub fn leave(self) {
+        let _ = self.connection.send(Kind::Bye, &[]);
+    }
+}
+
+/// Asks for status, and tells the daemon what to do.
+#[derive(Debug)]
+pub struct Controller {
+    connection: Connection,
+    tag: u32,
+}
+
+impl Controller {
+    /// Connects. Nothing is waited for longer than `patience`.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn connect(path: &Path, name: &str, patience: Option<Duration>) -> Result<Self, Error> {
+        let hello = Hello { role: Role::Controller, takeover: false, additions: Additions::NONE, name };
+        Ok(Self { connection: Connection::open(path, &hello, patience)?, tag: 0 })
+    }
+
+    /// The status, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn status(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Status as u16, &[])
+    }
+
+    /// Mutes or unmutes a direction; how things stand then, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn mute(&mut self, direction: Direction, muted: bool) -> Result<String, Error> {
+        self.ask(Verb::Mute as u16, &Mute { direction, muted }.emit())
+    }
+
+    /// Asks for anything by its number, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`Error`]; [`Error::NotDone`] if it was not done.
+    pub fn ask(&mut self, verb: u16, arguments: &[u8]) -> Result<String, Error> {
+        self.tag = self.tag.wrapping_add(1);
+        let mut payload = [0; COMMAND_LEAD + ARGUMENTS_MAX];
+        let length = Command { tag: self.tag, verb, arguments }.emit(&mut payload)?;
+        let _: Sent = message::send_control(self.connection.socket(), Kind::Command, &payload[..length]);
+        loop {
+            match self.connection.event()? {
+                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
+                Event::Bye => return Err(Error::Closed),
+                _ => {}
+            }
+        }
+    }
+
+    /// Leaves in good order.
+    pub fn leave(self) {
+        let _ = self.connection.send(Kind::Bye, &[]);
+    }
+}
+
+/// Receives one message.
+fn receive(socket: &OwnedFd, room: &mut [u8]) -> Result<usize, Error> {
+    match socket::receive(socket, room)? {
+        0 => Err(Error::Closed),
+        got => Ok(got),
+    }
+}
