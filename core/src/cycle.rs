@@ -80,6 +80,8 @@ pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
     edge: Option<Instant>,
     /// The device lost sound since then.
     gap: bool,
+    /// A frame was full since the last report.
+    frame_done: bool,
     recovery: Recovery,
     watch: Stopwatch,
 }
@@ -112,6 +114,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             converted: [0; PERIOD_VALUES_MAX],
             edge: None,
             gap: false,
+            frame_done: false,
             recovery: Recovery::default(),
             watch: Stopwatch::new(),
         }
@@ -154,7 +157,8 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
                 mended?;
             }
         }
-        if turn.packets > 0 {
+        // A muted frame is news, too: who takes over from here has to know how far the stream got.
+        if core::mem::take(&mut self.frame_done) {
             self.report();
         }
         Ok(turn)
@@ -174,12 +178,19 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
 
     fn report(&mut self) {
         let (work, recoveries) = (self.watch.work(), self.recovery.counts());
-        self.reports.publish(CaptureReport { work, recoveries, ..*self.engine.report() });
+        let edge = self.edge;
+        self.reports.publish(CaptureReport { work, recoveries, edge, ..*self.engine.report() });
     }
 
     /// How the device does.
     pub const fn recovery(&mut self) -> &mut Recovery {
         &mut self.recovery
+    }
+
+    /// The stream was begun by a predecessor, whose next sample was to be captured then: the time since is a gap.
+    pub const fn resume(&mut self, edge: Instant) {
+        self.edge = Some(edge);
+        self.gap = true;
     }
 
     /// The device, to close it, say: no turn may follow before it is replaced.
@@ -263,6 +274,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     }
 
     fn hand_over(&mut self, turn: &mut Turn) {
+        self.frame_done = true;
         if self.engine.is_muted() {
             self.engine.mute();
             return;

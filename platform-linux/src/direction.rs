@@ -21,7 +21,7 @@ use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
 use soundpost_core::config::{Channels, Direction, Playout, Stream};
 use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig};
-use soundpost_core::engine::capture::{Capture, Command};
+use soundpost_core::engine::capture::{Capture, Command, Resume};
 use soundpost_core::engine::playback::Playback;
 use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
@@ -32,7 +32,7 @@ use soundpost_core::wire::{Flags, Frame, Header};
 use state::SharedState;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use tender::{Outlook, Tender};
 
@@ -70,6 +70,7 @@ pub struct CaptureSide {
     commands_sent: u32,
     state: SharedState,
     openings: Receiver<Opened>,
+    turns: Turns,
     _thread: AudioThread,
 }
 
@@ -92,17 +93,35 @@ impl CaptureSide {
     /// # Errors
     /// [`StartError`].
     pub fn start(choice: &Choice, stream: Stream, muted: Muted) -> Result<Self, StartError> {
+        Self::begin(choice, stream, muted, None)
+    }
+
+    /// The same for a successor: the stream goes on where `resume` says that it was, and a device that cannot be opened
+    /// is one that was lost.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn resume(choice: &Choice, stream: Stream, muted: Muted, resume: &Resume) -> Result<Self, StartError> {
+        Self::begin(choice, stream, muted, Some(resume))
+    }
+
+    fn begin(choice: &Choice, stream: Stream, muted: Muted, resume: Option<&Resume>) -> Result<Self, StartError> {
         let options = Options::of(Direction::Capture, stream.channels);
         let open: Open<Source> = Arc::new(move |uri| pcm::open_capture(uri, options));
-        let (device, opened, preference) = first(choice, &open)?;
+        let lost = resume.map(|_| (Source::Closed, Opened::nothing(options)));
+        let (device, opened, preference) = first(choice, &open, lost)?;
         let engine = Capture::new(OpusEncoder::new(&stream)?, stream);
-        let engine = if muted.0 { engine.muted() } else { engine };
+        let mut engine = if muted.0 { engine.muted() } else { engine };
+        let edge = resume.and_then(|resume| engine.resume(resume));
         let first_report = *engine.report();
         let (command_in, commands) = leak(Queue::<Command, COMMAND_RING_LEN>::new()).split();
         let (packets, packet_out) = leak(Queue::<Captured, HANDOVER_RING_LEN>::new()).split();
         let (reports, report_out) = leak(Latest::new(first_report)).split();
         let links = CaptureLinks { pool: &CAPTURE_POOL, commands, packets, reports };
         let mut rig = Box::new(CaptureRig::new(device, Monotonic, engine, links));
+        edge.inspect(|edge| rig.resume(*edge));
+        let turns = Turns::default();
+        let turning = turns.clone();
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
         let ring = bell.clone();
@@ -115,6 +134,7 @@ impl CaptureSide {
                 if let Some(device) = tender.better() {
                     rig.replace_device(device);
                 }
+                turning.count();
                 let turned = rig.turn();
                 tender.look(rig.recovery());
                 let why = match turned {
@@ -133,7 +153,7 @@ impl CaptureSide {
             }
         })?;
         let packets = PacketEnd { packets: packet_out, commands: command_in, reports: report_out };
-        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, openings, _thread: thread })
+        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, openings, turns, _thread: thread })
     }
 
     /// The next packet, if one is there.
@@ -166,6 +186,12 @@ impl CaptureSide {
     #[must_use]
     pub fn state(&self) -> State {
         self.state.get()
+    }
+
+    /// How often the crank was turned. While a device is open it never stands still for long.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns.get()
     }
 
     /// What is open, or was last.
@@ -220,6 +246,7 @@ pub struct PlaybackSide {
     state: SharedState,
     openings: Receiver<Opened>,
     paced: Paced,
+    turns: Turns,
     _thread: AudioThread,
 }
 
@@ -241,15 +268,43 @@ impl PlaybackSide {
     /// # Errors
     /// [`StartError`].
     pub fn start(choice: &Choice, channels: Channels, playout: Playout) -> Result<Self, StartError> {
-        let options = Options::of(Direction::Playback, channels);
+        Self::begin(choice, channels, playout, None)
+    }
+
+    /// The same for a successor, which goes on counting: a device that cannot be opened is one that was lost, and a
+    /// recording is gone on with.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn resume(
+        choice: &Choice,
+        channels: Channels,
+        playout: Playout,
+        counts: &PlaybackReport,
+    ) -> Result<Self, StartError> {
+        Self::begin(choice, channels, playout, Some(*counts))
+    }
+
+    fn begin(
+        choice: &Choice,
+        channels: Channels,
+        playout: Playout,
+        counts: Option<PlaybackReport>,
+    ) -> Result<Self, StartError> {
+        let options = Options { append: counts.is_some(), ..Options::of(Direction::Playback, channels) };
         let open: Open<Sink> = Arc::new(move |uri| pcm::open_playback(uri, options));
-        let (device, opened, preference) = first(choice, &open)?;
+        let lost = counts.map(|_| (Sink::Closed, Opened::nothing(options))).filter(|_| choice.comes_back());
+        let (device, opened, preference) = first(choice, &open, lost)?;
         let fixed = Options { channels: opened.channels, exact: true, ..options };
         let open: Open<Sink> = Arc::new(move |uri| pcm::open_playback(uri, fixed));
         let engine = Playback::new(OpusDecoder::new(opened.channels)?, opened.channels).with_profile(playout);
+        let counts = counts.unwrap_or_default();
+        let engine = engine.with_counts(counts);
         let (arrivals, arrival_out) = leak(Queue::<Incoming, HANDOVER_RING_LEN>::new()).split();
-        let (reports, report_out) = leak(Latest::new(PlaybackReport::default())).split();
+        let (reports, report_out) = leak(Latest::new(counts)).split();
         let mut rig = Box::new(PlaybackRig::new(device, Monotonic, engine, arrival_out, reports));
+        let turns = Turns::default();
+        let turning = turns.clone();
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
         let hush = Hush::default();
@@ -263,6 +318,7 @@ impl PlaybackSide {
                 if let Some(device) = tender.better() {
                     rig.replace_device(device);
                 }
+                turning.count();
                 rig.hush(hushed.is_set());
                 let turned = rig.turn();
                 tender.look(rig.recovery());
@@ -277,7 +333,7 @@ impl PlaybackSide {
         })?;
         let packets = ArrivalEnd { arrivals, reports: report_out };
         let paced = Paced::new(&opened);
-        Ok(Self { opened, bell, hush, packets, state, openings, paced, _thread: thread })
+        Ok(Self { opened, bell, hush, packets, state, openings, paced, turns, _thread: thread })
     }
 
     /// Hands a packet that arrived just now to the thread; `first` marks the first one of a stream.
@@ -302,6 +358,12 @@ impl PlaybackSide {
     #[must_use]
     pub fn state(&self) -> State {
         self.state.get()
+    }
+
+    /// How often the crank was turned. While a device is open it never stands still for long.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns.get()
     }
 
     /// What is open, or was last.
@@ -336,12 +398,30 @@ impl PlaybackSide {
     }
 }
 
-/// The best device that opens.
-fn first<T>(choice: &Choice, open: &Open<T>) -> Result<(T, Opened, Preference), OpenError> {
+/// The best device that opens; if none does, what stands for one that was lost, if that is allowed.
+fn first<T>(choice: &Choice, open: &Open<T>, lost: Option<(T, Opened)>) -> Result<(T, Opened, Preference), OpenError> {
     let mut preference = Preference::new(choice.uris().len());
-    let (device, opened) = choice.open(preference.order(now()), |uri| open(uri))?;
-    preference.on_opened(opened.rank);
-    Ok((device, opened, preference))
+    match choice.open(preference.order(now()), |uri| open(uri)) {
+        Ok((device, opened)) => {
+            preference.on_opened(opened.rank);
+            Ok((device, opened, preference))
+        }
+        Err(error) => lost.map(|(device, opened)| (device, opened, preference)).ok_or(error),
+    }
+}
+
+/// Counts the turns of a crank.
+#[derive(Clone, Debug, Default)]
+struct Turns(Arc<AtomicU64>);
+
+impl Turns {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 fn leak<T>(value: T) -> &'static mut T {

@@ -4,6 +4,10 @@
 //! there. Stream time is the count of samples, gaps included: whatever happens to a frame, the next one
 //! begins exactly one frame length later.
 
+mod resume;
+
+pub use resume::{Last, Resume};
+
 use crate::capacity::FRAME_VALUES_MAX;
 use crate::codec::Encode;
 use crate::config::{FrameLen, Stream, Tuning};
@@ -19,6 +23,7 @@ const GAP_FADE_SAMPLES: usize = 48;
 /// A change that takes effect between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Command {
     /// Other encoder settings and another frame length, for the same encoder.
     Retune(Tuning, FrameLen),
@@ -87,6 +92,7 @@ impl<E: Encode> Capture<E> {
                 is_muted: false,
                 work: Work::NONE,
                 recoveries: Recoveries::NONE,
+                edge: None,
             },
         }
     }

@@ -140,6 +140,13 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         self
     }
 
+    /// The same engine, which goes on counting where a predecessor ended.
+    #[must_use]
+    pub const fn with_counts(mut self, counts: PlaybackReport) -> Self {
+        self.report = PlaybackReport { playing: false, ..counts };
+        self
+    }
+
     /// Keeps at most so many packets: whoever lends their memory has no more.
     pub fn limit_packets(&mut self, most: usize) {
         self.store.limit(most);

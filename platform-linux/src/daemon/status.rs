@@ -2,12 +2,14 @@
 
 mod device;
 mod words;
+mod worker;
 
 pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
+pub use worker::WorkerStatus;
 
 use super::Settings;
 use super::hub::Client;
-use crate::direction::{PaceShown, State};
+use crate::direction::State;
 use crate::pcm::Opened;
 use crate::rt::Grants;
 use serde::{Deserialize, Serialize};
@@ -88,6 +90,8 @@ pub struct PoolStatus {
 /// Capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CaptureStatus {
+    /// The process that does it.
+    pub worker: WorkerStatus,
     /// The device.
     pub device: DeviceStatus,
     /// The preset.
@@ -125,6 +129,8 @@ pub struct CaptureStatus {
 /// Playback.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlaybackStatus {
+    /// The process that does it; `None` where a program plays itself.
+    pub worker: Option<WorkerStatus>,
     /// The device.
     pub device: DeviceStatus,
     /// Whether somebody is being played.
@@ -215,10 +221,12 @@ pub(super) struct Sources<'a> {
     pub(super) uptime: Span,
     pub(super) time: Instant,
     pub(super) capture: (&'a Opened, State, CaptureReport, PoolStats),
+    pub(super) capture_worker: WorkerStatus,
     pub(super) sent: AudioMetrics,
     pub(super) expected_loss: u8,
     pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
-    pub(super) pace: PaceShown,
+    pub(super) playback_worker: WorkerStatus,
+    pub(super) pace: PaceStatus,
     pub(super) talker_drops: u64,
     /// Capture was told to mute, whether it has taken that yet or not.
     pub(super) told_to_mute: bool,
@@ -257,6 +265,7 @@ impl CaptureStatus {
         let stream = &from.settings.stream;
         let metrics = AudioMetrics { frames_dropped: report.dropped(), ..from.sent };
         Self {
+            worker: from.capture_worker.clone(),
             device: DeviceStatus::capture(&from.settings.capture.to_string(), opened, state, report),
             quality: from.settings.quality.to_string(),
             channels: stream.channels.count(),
@@ -283,7 +292,8 @@ impl PlaybackStatus {
         let mut metrics = report.metrics;
         metrics.record_dropped(from.talker_drops);
         let uri = from.settings.playback.to_string();
-        Self { pace: from.pace.into(), ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
+        let worker = Some(from.playback_worker.clone());
+        Self { worker, pace: from.pace.clone(), ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
     }
 
     /// The status of a playback, in the daemon or in a listener.
@@ -298,6 +308,7 @@ impl PlaybackStatus {
     ) -> Self {
         let samples_ms = |samples: u64| samples as f64 / 48.0;
         Self {
+            worker: None,
             device: DeviceStatus::playback(uri, opened, state, report),
             playing: report.playing,
             metrics: MetricsStatus::of(&metrics, time),

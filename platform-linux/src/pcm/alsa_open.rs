@@ -106,7 +106,7 @@ impl Terms {
             description,
             rank: 0,
             channels,
-            format,
+            format: format.into(),
             rate_hz,
             device_channels,
             picked: layout.picked(),

@@ -159,7 +159,7 @@ impl DeviceStatus {
             device: opened.to_string(),
             state: state.to_owned(),
             reason,
-            format: opened.format.to_owned(),
+            format: opened.format.to_string(),
             rate_hz: opened.rate_hz,
             channels: opened.device_channels,
             period_samples: opened.device_period,

@@ -11,7 +11,7 @@ impl fmt::Display for Status {
         writeln!(f, "  socket     {}", self.socket)?;
         writeln!(f, "  real-time  {}, memory locked {}", yes_no(self.realtime), yes_no(self.memory_locked))?;
         writeln!(f, "capture{}", if capture.muted { " (muted)" } else { "" })?;
-        write!(f, "{}", capture.device)?;
+        write!(f, "{}{}", capture.worker, capture.device)?;
         writeln!(
             f,
             "  stream     {} · {} kbit/s · {} ch · {} ms frames · prepared for {} % of loss",
@@ -30,6 +30,9 @@ impl fmt::Display for Status {
             capture.dropped_no_slot + capture.dropped_ring_full
         )?;
         writeln!(f, "playback{}", if playback.playing { "" } else { " (idle)" })?;
+        if let Some(worker) = &playback.worker {
+            write!(f, "{worker}")?;
+        }
         write!(f, "{playback}")?;
         write!(f, "{}", self.board)?;
         writeln!(f, "clients    {}", self.clients.len())?;

@@ -1,0 +1,126 @@
+//! A capture worker: hands packets on as they are coded, commands to the audio thread, and says how it gets on.
+
+use super::{CaptureWord, Order, Ready, Trade, Word, WorkerError, order, sandbox};
+use crate::direction::{CaptureSide, State};
+use crate::pcm::{Choice, Opened};
+use crate::rt;
+use crate::socket::Sent;
+use crate::worker::link::{Link, Received};
+use soundpost_core::board::Muted;
+use soundpost_core::config::{Direction, Stream, TIMING};
+use soundpost_core::engine::capture::Resume;
+use soundpost_core::meter::CaptureReport;
+use std::time::Duration;
+
+pub(super) async fn serve(
+    trade: Trade<'_>,
+    choice: &Choice,
+    stream: Stream,
+    muted: bool,
+    resume: Option<&Resume>,
+    leave: impl Future<Output = ()>,
+) -> Result<(), WorkerError> {
+    let fence = sandbox::Fence::of(choice, Direction::Capture, trade.confined);
+    let mut sandbox = fence.put_up();
+    let grants = rt::prepare();
+    let side = match resume {
+        Some(resume) => CaptureSide::resume(choice, stream, Muted(muted), resume),
+        None => CaptureSide::start(choice, stream, Muted(muted)),
+    };
+    let mut side = side.map_err(|error| WorkerError::Failed(error.to_string()))?;
+    let opened = side.opened().clone();
+    fence.close(&mut sandbox);
+    let ready = Ready { opened: opened.clone(), grants, sandbox };
+    let _ = trade.link.say(&Word::Ready(Box::new(ready)));
+    let mut speaker = Speaker { link: trade.link, opened, commands: 0, dropped: 0, said: None };
+    speaker.work(&mut side, trade.room, leave).await
+}
+
+/// What of a report is news: commands that came and that were taken, mute, the device.
+type News = (u32, u32, bool, State);
+
+struct Speaker<'a> {
+    link: &'a Link,
+    opened: Opened,
+    /// Commands that are in the audio thread's ring, or were.
+    commands: u32,
+    /// Packets that the link had no room for.
+    dropped: u64,
+    said: Option<News>,
+}
+
+impl Speaker<'_> {
+    async fn work(
+        &mut self,
+        side: &mut CaptureSide,
+        room: &mut [u8],
+        leave: impl Future<Output = ()>,
+    ) -> Result<(), WorkerError> {
+        let ear = side.bell.ear()?;
+        let mut ticks = tokio::time::interval(Duration::from_micros(TIMING.report_pause.as_micros()));
+        tokio::pin!(leave);
+        loop {
+            tokio::select! {
+                heard = ear.hear() => {
+                    heard?;
+                    if !self.hand_on(side) {
+                        return Ok(());
+                    }
+                }
+                received = self.link.receive(room) => match received? {
+                    Received::Said(bytes) => match order(bytes) {
+                        Some(Order::Command(command)) => {
+                            // No room only if as many wait as the daemon's own count allows: then it is told so.
+                            if side.command(command).is_ok() {
+                                self.commands = self.commands.wrapping_add(1);
+                            }
+                        }
+                        Some(Order::Leave) => break,
+                        Some(Order::Begin(_) | Order::Hush(_)) | None => {}
+                    },
+                    Received::Closed => return Ok(()),
+                    Received::Packet(..) | Received::Nonsense(_) => {}
+                },
+                _ = ticks.tick() => self.said = None,
+                () = &mut leave => break,
+            }
+            self.report(side);
+        }
+        self.hand_on(side);
+        self.said = None;
+        self.report(side);
+        Ok(())
+    }
+
+    /// Hands on what is there; false if there is nobody any more.
+    fn hand_on(&mut self, side: &mut CaptureSide) -> bool {
+        while let Some(packet) = side.next_packet() {
+            match packet.with(|frame| self.link.send_frame(frame)) {
+                Sent::Yes => {}
+                Sent::Full => self.dropped += 1,
+                Sent::Gone => return false,
+            }
+        }
+        true
+    }
+
+    /// Says how it gets on, if that is news or nothing was said for a while.
+    fn report(&mut self, side: &mut CaptureSide) {
+        // In this order: what the report says of a device that is then seen closed still holds.
+        let commands = self.commands;
+        let report = side.report();
+        let state = side.state();
+        let news = (commands, report.commands, report.is_muted, state);
+        let opened = (*side.opened() != self.opened).then(|| side.opened().clone());
+        if self.said == Some(news) && opened.is_none() {
+            return;
+        }
+        let (dropped, pool, turns) = (self.dropped, side.pool(), side.turns());
+        let report = CaptureReport { ring_full: report.ring_full.wrapping_add(dropped), ..report };
+        let word = CaptureWord { commands, report, state, turns, pool, opened: opened.clone().map(Box::new) };
+        if self.link.say(&Word::Capture(Box::new(word))) == Sent::Yes {
+            self.said = Some(news);
+            self.opened = opened.unwrap_or_else(|| self.opened.clone());
+        }
+    }
+}
