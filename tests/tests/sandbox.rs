@@ -13,6 +13,8 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+critical_section::set_impl!(soundpost_linux::cs::PriorityInheriting);
+
 const SOON: Duration = Duration::from_secs(30);
 /// Set in the process that is the worker.
 const CAPTIVE: &str = "SOUNDPOST_TEST_CAPTIVE";
