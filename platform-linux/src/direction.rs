@@ -74,15 +74,20 @@ pub struct CaptureSide {
     _thread: AudioThread,
 }
 
+/// Takes packets from the audio thread: it must neither wait nor allocate.
+pub type Outlet = Box<dyn FnMut(&Frame) + Send>;
+
 struct PacketEnd {
-    packets: Consumer<'static, Captured>,
+    /// `None` if the packets leave by an [`Outlet`].
+    packets: Option<Consumer<'static, Captured>>,
     commands: Producer<'static, Command>,
     reports: Reader<'static, CaptureReport>,
 }
 
 impl std::fmt::Debug for PacketEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PacketEnd").field("waiting", &self.packets.len()).finish_non_exhaustive()
+        let waiting = self.packets.as_ref().map_or(0, Consumer::len);
+        f.debug_struct("PacketEnd").field("waiting", &waiting).finish_non_exhaustive()
     }
 }
 
@@ -93,19 +98,21 @@ impl CaptureSide {
     /// # Errors
     /// [`StartError`].
     pub fn start(choice: &Choice, stream: Stream, muted: Muted) -> Result<Self, StartError> {
-        Self::begin(choice, stream, muted, None)
+        Self::begin(choice, stream, muted, None, None)
     }
 
-    /// The same for a successor: the stream goes on where `resume` says that it was, and a device that cannot be opened
-    /// is one that was lost.
+    /// The same, with packets that leave by an outlet if there is one, as soon as they are coded. For a successor the
+    /// stream goes on where `resume` says that it was, and a device that cannot be opened is one that was lost.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn resume(choice: &Choice, stream: Stream, muted: Muted, resume: &Resume) -> Result<Self, StartError> {
-        Self::begin(choice, stream, muted, Some(resume))
-    }
-
-    fn begin(choice: &Choice, stream: Stream, muted: Muted, resume: Option<&Resume>) -> Result<Self, StartError> {
+    pub fn begin(
+        choice: &Choice,
+        stream: Stream,
+        muted: Muted,
+        resume: Option<&Resume>,
+        mut outlet: Option<Outlet>,
+    ) -> Result<Self, StartError> {
         let options = Options::of(Direction::Capture, stream.channels);
         let open: Open<Source> = Arc::new(move |uri| pcm::open_capture(uri, options));
         let lost = resume.map(|_| (Source::Closed, Opened::nothing(options)));
@@ -128,6 +135,10 @@ impl CaptureSide {
         let (opening, openings) = channel();
         let (choice, shown) = (choice.clone(), state.clone());
         let outlook = Outlook { choice, preference, open, shown, openings: opening };
+        let (mut coded, packet_out) = match outlet {
+            Some(_) => (Some(packet_out), None),
+            None => (None, Some(packet_out)),
+        };
         let thread = AudioThread::spawn("capture", move |stop| {
             let mut tender = Tender::new(stop, outlook);
             while !stop.is_set() {
@@ -137,9 +148,14 @@ impl CaptureSide {
                 turning.count();
                 let turned = rig.turn();
                 tender.look(rig.recovery());
+                if let (Some(outlet), Some(coded)) = (&mut outlet, &mut coded) {
+                    while let Some(packet) = coded.dequeue() {
+                        packet.with(&mut *outlet);
+                    }
+                }
                 let why = match turned {
                     Ok(turn) => {
-                        if turn.packets > 0 || turn.commands > 0 {
+                        if coded.is_none() && turn.packets > 0 || turn.commands > 0 {
                             ring.ring();
                         }
                         continue;
@@ -156,9 +172,9 @@ impl CaptureSide {
         Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, openings, turns, _thread: thread })
     }
 
-    /// The next packet, if one is there.
+    /// The next packet, if one is there. With an outlet there never is.
     pub fn next_packet(&mut self) -> Option<Captured> {
-        self.packets.packets.dequeue()
+        self.packets.packets.as_mut()?.dequeue()
     }
 
     /// What the thread has done so far.

@@ -83,6 +83,12 @@ impl Books {
         self.tell(Event::Replace);
     }
 
+    /// Whether it was given up.
+    #[must_use]
+    pub fn gave_up(&self) -> bool {
+        matches!(self.supervisor.borrow().state(), State::GaveUp { .. })
+    }
+
     /// How it stands.
     #[must_use]
     pub fn shown(&self) -> Shown {

@@ -178,6 +178,11 @@ impl Hub {
         self.books.iter().for_each(|books| books.start());
     }
 
+    /// Whether a worker was given up. One that is not makes progress, or is being seen to.
+    pub(super) fn gave_up(&self) -> bool {
+        self.books.iter().any(|books| books.gave_up())
+    }
+
     /// The amplifier goes off, and the workers are asked to leave.
     pub(super) fn stop_workers(&self) {
         self.amp.borrow_mut().take();

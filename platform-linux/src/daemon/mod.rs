@@ -9,6 +9,7 @@ mod capture;
 mod clients;
 mod hub;
 mod keep;
+mod notify;
 mod playback;
 pub mod status;
 
@@ -20,6 +21,7 @@ use crate::socket::{BindError, PublicSocket};
 use crate::worker::process::{Launch, name};
 use hub::Hub;
 use keep::Keeper;
+use notify::Manager;
 use soundpost_core::config::{Direction, Playout, Quality, Stream};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -105,7 +107,9 @@ pub fn run(
     let hush = hub.hush();
     hub.set_amp(gate.map(|gate| Amp::start(gate, move |silent| hush.set(silent))).transpose()?);
     on_ready(&hub.status());
-    LocalSet::new().block_on(&runtime, serve(hub, keepers, socket, on_tick))?;
+    let manager = Manager::from_environment();
+    manager.say("READY=1\nSTATUS=Capture and playback run");
+    LocalSet::new().block_on(&runtime, serve(hub, keepers, socket, on_tick, &manager))?;
     Ok(())
 }
 
@@ -115,11 +119,13 @@ async fn serve(
     keepers: [Keeper; 2],
     mut socket: PublicSocket,
     on_tick: Option<fn(&status::Status)>,
+    manager: &Manager,
 ) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut dump = signal(SignalKind::user_defined1())?;
+    let mut meals = manager.meals();
     let workers = keepers.map(|keeper| tokio::task::spawn_local(keeper.follow()));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
@@ -138,6 +144,11 @@ async fn serve(
                     tick(&hub.status());
                 }
             }
+            () = meals.next() => if hub.gave_up() {
+                manager.say("STATUS=A worker was given up; SIGHUP tries again");
+            } else {
+                manager.say("WATCHDOG=1\nSTATUS=Capture and playback run");
+            },
             _ = hangup.recv() => {
                 tracing::info!("there is nothing to load again yet; workers that were given up are tried again");
                 hub.start_workers();
@@ -147,6 +158,7 @@ async fn serve(
             _ = terminate.recv() => break,
         }
     }
+    manager.say("STOPPING=1");
     hub.stop_workers();
     for worker in workers {
         let _ = worker.await;

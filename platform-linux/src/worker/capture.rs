@@ -1,15 +1,19 @@
-//! A capture worker: hands packets on as they are coded, commands to the audio thread, and says how it gets on.
+//! A capture worker: its audio thread sends packets as they are coded; the other one hands commands on and says how it
+//! gets on.
 
 use super::{CaptureWord, Order, Ready, Trade, Word, WorkerError, order, sandbox};
-use crate::direction::{CaptureSide, State};
+use crate::direction::{CaptureSide, Outlet, State};
 use crate::pcm::{Choice, Opened};
 use crate::rt;
 use crate::socket::Sent;
-use crate::worker::link::{Link, Received};
+use crate::worker::link::{self, Link, Received};
 use soundpost_core::board::Muted;
 use soundpost_core::config::{Direction, Stream, TIMING};
 use soundpost_core::engine::capture::Resume;
 use soundpost_core::meter::CaptureReport;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(super) async fn serve(
@@ -23,16 +27,21 @@ pub(super) async fn serve(
     let fence = sandbox::Fence::of(choice, Direction::Capture, trade.confined);
     let mut sandbox = fence.put_up();
     let grants = rt::prepare();
-    let side = match resume {
-        Some(resume) => CaptureSide::resume(choice, stream, Muted(muted), resume),
-        None => CaptureSide::start(choice, stream, Muted(muted)),
-    };
+    // From the audio thread straight into the link: nobody in between has to wake up.
+    let (mouth, dropped) = (trade.link.mouthpiece()?, Arc::new(AtomicU64::new(0)));
+    let counted = Arc::clone(&dropped);
+    let outlet: Outlet = Box::new(move |frame| {
+        if link::send_frame(mouth.as_fd(), frame) == Sent::Full {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let side = CaptureSide::begin(choice, stream, Muted(muted), resume, Some(outlet));
     let mut side = side.map_err(|error| WorkerError::Failed(error.to_string()))?;
     let opened = side.opened().clone();
     fence.close(&mut sandbox);
     let ready = Ready { opened: opened.clone(), grants, sandbox };
     let _ = trade.link.say(&Word::Ready(Box::new(ready)));
-    let mut speaker = Speaker { link: trade.link, opened, commands: 0, dropped: 0, said: None };
+    let mut speaker = Speaker { link: trade.link, opened, commands: 0, dropped, said: None };
     speaker.work(&mut side, trade.room, leave).await
 }
 
@@ -45,7 +54,7 @@ struct Speaker<'a> {
     /// Commands that are in the audio thread's ring, or were.
     commands: u32,
     /// Packets that the link had no room for.
-    dropped: u64,
+    dropped: Arc<AtomicU64>,
     said: Option<News>,
 }
 
@@ -61,12 +70,7 @@ impl Speaker<'_> {
         tokio::pin!(leave);
         loop {
             tokio::select! {
-                heard = ear.hear() => {
-                    heard?;
-                    if !self.hand_on(side) {
-                        return Ok(());
-                    }
-                }
+                heard = ear.hear() => heard?,
                 received = self.link.receive(room) => match received? {
                     Received::Said(bytes) => match order(bytes) {
                         Some(Order::Command(command)) => {
@@ -86,22 +90,9 @@ impl Speaker<'_> {
             }
             self.report(side);
         }
-        self.hand_on(side);
         self.said = None;
         self.report(side);
         Ok(())
-    }
-
-    /// Hands on what is there; false if there is nobody any more.
-    fn hand_on(&mut self, side: &mut CaptureSide) -> bool {
-        while let Some(packet) = side.next_packet() {
-            match packet.with(|frame| self.link.send_frame(frame)) {
-                Sent::Yes => {}
-                Sent::Full => self.dropped += 1,
-                Sent::Gone => return false,
-            }
-        }
-        true
     }
 
     /// Says how it gets on, if that is news or nothing was said for a while.
@@ -115,7 +106,7 @@ impl Speaker<'_> {
         if self.said == Some(news) && opened.is_none() {
             return;
         }
-        let (dropped, pool, turns) = (self.dropped, side.pool(), side.turns());
+        let (dropped, pool, turns) = (self.dropped.load(Ordering::Relaxed), side.pool(), side.turns());
         let report = CaptureReport { ring_full: report.ring_full.wrapping_add(dropped), ..report };
         let word = CaptureWord { commands, report, state, turns, pool, opened: opened.clone().map(Box::new) };
         if self.link.say(&Word::Capture(Box::new(word))) == Sent::Yes {

@@ -5,11 +5,12 @@
 //! with, and JSON.
 
 use crate::socket::{self, Sent};
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendAncillaryBuffer, SendFlags, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 use soundpost_core::capacity::LINK_QUEUE_BYTES;
 use soundpost_core::wire::{self, Frame, Header, Kind};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio_seqpacket::UnixSeqpacket;
 
@@ -74,12 +75,6 @@ impl Link {
         socket::send_now(&self.0, header, payload)
     }
 
-    /// Sends a coded frame without waiting.
-    #[must_use]
-    pub fn send_frame(&self, frame: &Frame) -> Sent {
-        self.send_packet(&frame.header, frame.payload())
-    }
-
     /// Says something without waiting.
     #[must_use]
     pub fn say(&self, words: &impl Serialize) -> Sent {
@@ -114,6 +109,23 @@ impl Link {
     }
 }
 
+/// Sends a coded frame over this end of a link: one system call, which neither waits nor allocates here.
+#[must_use]
+pub fn send_frame(end: BorrowedFd<'_>, frame: &Frame) -> Sent {
+    let header = frame.header.emit();
+    let parts = [IoSlice::new(&header), IoSlice::new(frame.payload())];
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    became(rustix::net::sendmsg(end, &parts, &mut SendAncillaryBuffer::default(), flags))
+}
+
+fn became(sent: Result<usize, Errno>) -> Sent {
+    match sent {
+        Ok(_) => Sent::Yes,
+        Err(Errno::WOULDBLOCK | Errno::NOBUFS | Errno::MSGSIZE) => Sent::Full,
+        Err(_) => Sent::Gone,
+    }
+}
+
 /// Says something over this end of a link, without waiting.
 #[must_use]
 pub fn say(end: BorrowedFd<'_>, words: &impl Serialize) -> Sent {
@@ -121,11 +133,7 @@ pub fn say(end: BorrowedFd<'_>, words: &impl Serialize) -> Sent {
     if serde_json::to_writer(&mut message, words).is_err() {
         return Sent::Gone;
     }
-    match rustix::net::send(end, &message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-        Ok(_) => Sent::Yes,
-        Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::NOBUFS) => Sent::Full,
-        Err(_) => Sent::Gone,
-    }
+    became(rustix::net::send(end, &message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
 }
 
 #[cfg(test)]

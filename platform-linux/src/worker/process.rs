@@ -32,6 +32,8 @@ impl Launch {
             Self::Processes(level) => {
                 let mut command = std::process::Command::new("/proc/self/exe");
                 command.arg0("soundpost").arg("--log-level").arg(level.as_str());
+                // What the service manager wants to hear, it hears from the daemon.
+                command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
                 command.arg("worker").arg(name(direction));
                 Child::process(command, theirs)?
             }
