@@ -84,6 +84,17 @@ pub const LISTENER_QUEUE_BYTES: usize = 8 * 1024;
 /// The send buffer that is asked of the kernel for any other client: room for the longest status, and no more.
 pub const CONTROL_QUEUE_BYTES: usize = 64 * 1024;
 
+/// The send buffer that is asked of the kernel for either end of the link between the daemon and a worker. Linux grants
+/// twice as much and counts its own overhead: some 60 packets of 20 ms fit, and a report of 2 KiB always does. A worker
+/// whose daemon does not read for longer than that drops what it captured, counted.
+pub const LINK_QUEUE_BYTES: usize = 32 * 1024;
+
+/// The longest message on that link that is not a packet.
+pub const LINK_MESSAGE_MAX: usize = 16 * 1024;
+
+/// The most descriptors that a worker may have: its link, its runtime, and what a few sound cards need.
+pub const WORKER_DESCRIPTORS: u64 = 256;
+
 /// The most restarts of a worker that are remembered, and so the most that its budget can be.
 pub const RESTARTS_MAX: usize = 16;
 

@@ -60,6 +60,7 @@ pub enum Content {
 /// that is coded (RFC 6716 table 1: 4, 6, 8, 12 and 20 kHz).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Rate {
     /// Narrowband, 4 kHz.
     Hz8000,
@@ -76,6 +77,7 @@ pub enum Rate {
 /// One channel or two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Channels {
     /// One channel.
     Mono,
@@ -86,6 +88,7 @@ pub enum Channels {
 /// How much sound one packet carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FrameLen {
     /// 2.5 ms, 120 samples.
     Ms2_5,
@@ -104,16 +107,19 @@ pub enum FrameLen {
 /// Coded bits a second: 6 000 to 510 000, what Opus accepts for up to two channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bitrate(u32);
 
 /// How hard the encoder works: 0 (least) to 10.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Complexity(u8);
 
 /// What the encoder is built for. Fixed for the life of an encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Application {
     /// Speech modes allowed: 6.5 ms of look-ahead, in-band redundancy possible.
     Voip,
@@ -124,6 +130,7 @@ pub enum Application {
 /// What kind of sound the encoder may expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SignalKind {
     /// Speech.
     Voice,
@@ -134,6 +141,7 @@ pub enum SignalKind {
 /// The part of a stream that an encoder takes between two frames, without a new encoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Tuning {
     /// Coded bits a second, packet headers not counted.
     pub bitrate: Bitrate,
@@ -154,6 +162,7 @@ pub struct Tuning {
 /// Everything that defines a coded stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stream {
     /// Coded channels.
     pub channels: Channels,

@@ -83,6 +83,8 @@ pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
     gap: bool,
     /// Since when it answers without sound.
     idle: Option<Instant>,
+    /// A frame was full since the last report.
+    frame_done: bool,
     recovery: Recovery,
     watch: Stopwatch,
     shapes: Option<ShapeLinks<'a, E>>,
@@ -125,6 +127,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             edge: None,
             gap: false,
             idle: None,
+            frame_done: false,
             recovery: Recovery::default(),
             watch: Stopwatch::new(),
             shapes: None,
@@ -149,7 +152,6 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     /// [`PcmError`] if the device is beyond recovery, or over.
     pub fn turn(&mut self) -> Result<Turn, PcmError> {
         let mut turn = Turn { commands: self.obey(), ..Turn::default() };
-        let muted = self.engine.report().muted;
         let channels = self.device.channels();
         let values = self.device.period().saturating_mul(channels).min(PERIOD_VALUES_MAX);
         let room = self.period.get_mut(..values).unwrap_or(&mut []);
@@ -177,8 +179,8 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
                 mended?;
             }
         }
-        // Muted frames, too: stream time goes on, and whoever watches wants to see that.
-        if turn.packets > 0 || self.engine.report().muted != muted {
+        // A muted frame is news, too: who takes over from here has to know how far the stream got.
+        if core::mem::take(&mut self.frame_done) {
             self.report();
         }
         Ok(turn)
@@ -213,12 +215,19 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
 
     fn report(&mut self) {
         let (work, recoveries) = (self.watch.work(), self.recovery.counts());
-        self.reports.publish(CaptureReport { work, recoveries, ..*self.engine.report() });
+        let edge = self.edge;
+        self.reports.publish(CaptureReport { work, recoveries, edge, ..*self.engine.report() });
     }
 
     /// How the device does.
     pub const fn recovery(&mut self) -> &mut Recovery {
         &mut self.recovery
+    }
+
+    /// The stream was begun by a predecessor, whose next sample was to be captured then: the time since is a gap.
+    pub const fn resume(&mut self, edge: Instant) {
+        self.edge = Some(edge);
+        self.gap = true;
     }
 
     /// The device, to close it, say: no turn may follow before it is replaced.
@@ -332,6 +341,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     }
 
     fn hand_over(&mut self, turn: &mut Turn) {
+        self.frame_done = true;
         if self.engine.is_muted() {
             self.engine.mute();
             return;

@@ -13,6 +13,7 @@ pub use work::{Stopwatch, Work};
 /// What the seed's system counts, for one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AudioMetrics {
     /// Packets that were handed on.
     pub frames_received: u64,
@@ -59,6 +60,7 @@ impl AudioMetrics {
 /// What went wrong with a device, and what was done about it. All of them wrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Recoveries {
     /// Times that it ran over or dry.
     pub xruns: u32,
@@ -96,6 +98,23 @@ impl Recoveries {
         reopens: 0,
         open_failures: 0,
     };
+
+    /// The sum of both: what happened to a predecessor, and since.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            xruns: self.xruns.wrapping_add(other.xruns),
+            suspends: self.suspends.wrapping_add(other.suspends),
+            stops: self.stops.wrapping_add(other.stops),
+            breaks: self.breaks.wrapping_add(other.breaks),
+            losses: self.losses.wrapping_add(other.losses),
+            resumes: self.resumes.wrapping_add(other.resumes),
+            prepares: self.prepares.wrapping_add(other.prepares),
+            restarts: self.restarts.wrapping_add(other.restarts),
+            reopens: self.reopens.wrapping_add(other.reopens),
+            open_failures: self.open_failures.wrapping_add(other.open_failures),
+        }
+    }
 }
 
 /// What the capture thread has done so far.
@@ -104,6 +123,7 @@ impl Recoveries {
 /// or waits for its frame to fill (`captured_samples + lost_samples` is the stream time).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CaptureReport {
     /// Samples that the device delivered.
     pub captured_samples: u64,
@@ -140,6 +160,8 @@ pub struct CaptureReport {
     pub work: Work,
     /// The device's trouble.
     pub recoveries: Recoveries,
+    /// When the latest sample was captured: the moment of the stream time `captured_samples + lost_samples`.
+    pub edge: Option<Instant>,
 }
 
 impl CaptureReport {
@@ -153,6 +175,7 @@ impl CaptureReport {
 /// What the playback thread has done so far, and how it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PlaybackReport {
     /// Packets, bytes and latency: from the capture of a packet's first sample until it leaves the device,
     /// if the sender says when it captured.

@@ -16,6 +16,7 @@ pub struct Exhausted;
 /// What a pool has been through.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PoolStats {
     /// Slots lent right now.
     pub in_use: u32,

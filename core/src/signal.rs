@@ -8,6 +8,7 @@ const UNITY: i32 = 1 << 15;
 /// Peak and energy of some sound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Level {
     /// Largest absolute value, 0 to 32 768.
     pub peak: u16,

@@ -280,6 +280,12 @@ impl Supervisor {
         self.child
     }
 
+    /// Restarts that the budget has to answer for now.
+    #[must_use]
+    pub fn restarts_within_window(&self, now: Instant) -> usize {
+        self.restarts.iter().filter(|at| now.since(**at) < self.policy.window).count()
+    }
+
     /// When [`handle_deadline`](Self::handle_deadline) is to be called; `None` if nothing is waited for.
     #[must_use]
     pub const fn next_deadline(&self) -> Option<Instant> {

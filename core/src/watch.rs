@@ -11,6 +11,7 @@ use crate::time::{Instant, Span};
 /// What a thread may be in the middle of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Call {
     /// None: it works, or has not begun.
     #[default]
@@ -116,6 +117,7 @@ pub struct Beat {
 /// What a thread does instead of getting on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Stuck {
     /// It is in one call since then.
     In(Call, Instant),

@@ -4,15 +4,13 @@
 //! told. Lamp and switch are served by the I/O thread, whose system calls on lines do not wait. The amplifier
 //! has a thread of its own, because switching it takes a while.
 
-use crate::direction::{CaptureSide, Hush};
 use crate::gpio::{Edges, GpioError, InPin, OutPin, PinName};
 use crate::rt::now;
 use embedded_hal::delay::DelayNs;
 use soundpost_core::board::{
-    AmpGate, AmpHold, LampFault, LiveLamp, Microphone, MicrophoneGuard, MuteSwitch, Muted, View, effective_mute,
+    AmpGate, AmpHold, LampFault, LiveLamp, Microphone, MicrophoneGuard, MuteSwitch, Muted, effective_mute,
 };
 use soundpost_core::config::BOARD;
-use soundpost_core::engine::capture::Command;
 use soundpost_core::time::{Instant, Span};
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -143,7 +141,7 @@ impl Panel {
     }
 
     /// Mutes, unmutes and lights, as far as that can be done now.
-    pub fn guard(&mut self, remote: Muted, capture: &mut CaptureSide) {
+    pub fn guard(&mut self, remote: Muted, capture: &mut impl Microphone) {
         let hardware = self.switch.as_ref().map(|switch| switch.switch.muted());
         let fault = self.guard.step(effective_mute(hardware, remote), capture).err();
         let failed = fault.is_some();
@@ -186,19 +184,6 @@ impl Panel {
     }
 }
 
-impl Microphone for CaptureSide {
-    fn look(&mut self) -> View {
-        // The report first: what it says of a device that is then seen closed still holds.
-        let report = self.report();
-        let waiting = self.commands_sent().wrapping_sub(report.commands);
-        View { muted: Muted(report.is_muted), waiting, open: self.is_open() }
-    }
-
-    fn send(&mut self, Muted(muted): Muted) -> bool {
-        self.command(Command::Mute(muted)).is_ok()
-    }
-}
-
 /// Waits by sleeping.
 #[derive(Clone, Copy, Debug)]
 pub struct Sleep;
@@ -225,12 +210,12 @@ pub struct Amp {
 }
 
 impl Amp {
-    /// Starts the thread. Playback is silent until somebody is to be heard.
+    /// Starts the thread. Playback is silent until somebody is to be heard: that is what `hush` is told.
     ///
     /// # Errors
     /// If the system has no more threads.
-    pub fn start(gate: AmpGate<OutPin, Sleep>, hush: Hush) -> io::Result<Self> {
-        hush.set(true);
+    pub fn start(gate: AmpGate<OutPin, Sleep>, hush: impl Fn(bool) + Send + 'static) -> io::Result<Self> {
+        hush(true);
         let (wishes, inbox) = mpsc::channel();
         let shown = Arc::new(AtomicU8::new(OFF));
         let show = Arc::clone(&shown);
@@ -272,14 +257,14 @@ impl Drop for Amp {
 }
 
 /// Does what is wished until nobody can wish any more; then the amplifier goes off.
-fn switch_amp(mut gate: AmpGate<OutPin, Sleep>, hush: &Hush, wishes: &mpsc::Receiver<bool>, shown: &AtomicU8) {
+fn switch_amp(mut gate: AmpGate<OutPin, Sleep>, hush: &dyn Fn(bool), wishes: &mpsc::Receiver<bool>, shown: &AtomicU8) {
     let mut running = true;
     while running {
         let wish = wishes.recv().map(|first| wishes.try_iter().last().unwrap_or(first));
         running = wish.is_ok();
         let done = match wish {
-            Ok(true) => gate.open(|| hush.set(false)),
-            Ok(false) | Err(_) => gate.close(|| hush.set(true)),
+            Ok(true) => gate.open(|| hush(false)),
+            Ok(false) | Err(_) => gate.close(|| hush(true)),
         };
         let state = match &done {
             Ok(()) if gate.is_on() => ON,

@@ -23,7 +23,7 @@ use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN, PLAYBACK_SLOTS};
 use soundpost_core::config::{Channels, Direction, Gain, Playout, Stream};
 use soundpost_core::cycle::{CaptureLinks, CaptureRig, Inbound, PlaybackRig};
-use soundpost_core::engine::capture::{Capture, Command};
+use soundpost_core::engine::capture::{Capture, Command, Resume};
 use soundpost_core::engine::playback::{self, Playback};
 use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
@@ -34,7 +34,7 @@ use soundpost_core::wire::{Flags, Frame, Header};
 use state::SharedState;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use tender::{Outlook, Tender};
 
@@ -76,18 +76,24 @@ pub struct CaptureSide {
     state: SharedState,
     watched: Watched,
     openings: Receiver<Opened>,
+    turns: Turns,
     _thread: AudioThread,
 }
 
+/// Takes packets from the audio thread: it must neither wait nor allocate.
+pub type Outlet = Box<dyn FnMut(&Frame) + Send>;
+
 struct PacketEnd {
-    packets: Consumer<'static, Captured>,
+    /// `None` if the packets leave by an [`Outlet`].
+    packets: Option<Consumer<'static, Captured>>,
     commands: Producer<'static, Command>,
     reports: Reader<'static, CaptureReport>,
 }
 
 impl std::fmt::Debug for PacketEnd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PacketEnd").field("waiting", &self.packets.len()).finish_non_exhaustive()
+        let waiting = self.packets.as_ref().map_or(0, Consumer::len);
+        f.debug_struct("PacketEnd").field("waiting", &waiting).finish_non_exhaustive()
     }
 }
 
@@ -98,15 +104,32 @@ impl CaptureSide {
     /// # Errors
     /// [`StartError`].
     pub fn start(choice: &Choice, stream: Stream, muted: Muted) -> Result<Self, StartError> {
+        Self::begin(choice, stream, muted, None, None)
+    }
+
+    /// The same, with packets that leave by an outlet if there is one, as soon as they are coded. For a successor the
+    /// stream goes on where `resume` says that it was, and a device that cannot be opened is one that was lost.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn begin(
+        choice: &Choice,
+        stream: Stream,
+        muted: Muted,
+        resume: Option<&Resume>,
+        mut outlet: Option<Outlet>,
+    ) -> Result<Self, StartError> {
         let options = Options::of(Direction::Capture, stream.channels);
         let volume = choice.volume().cloned();
         let open: Open<Source> = Arc::new(move |uri| {
             let (device, opened) = pcm::open_capture(uri, options)?;
             Ok((device, opened.with_volume(volume.as_ref(), Direction::Capture)))
         });
-        let (device, opened, preference) = first(choice, &open)?;
+        let lost = resume.map(|_| (Source::Closed, Opened::nothing(options)));
+        let (device, opened, preference) = first(choice, &open, lost)?;
         let engine = Capture::new(OpusEncoder::new(&stream)?, stream);
-        let engine = if muted.0 { engine.muted() } else { engine };
+        let mut engine = if muted.0 { engine.muted() } else { engine };
+        let edge = resume.and_then(|resume| engine.resume(resume));
         let first_report = *engine.report();
         let (command_in, commands) = leak(Queue::<Command, COMMAND_RING_LEN>::new()).split();
         let (packets, packet_out) = leak(Queue::<Captured, HANDOVER_RING_LEN>::new()).split();
@@ -114,6 +137,9 @@ impl CaptureSide {
         let links = CaptureLinks { pool: &CAPTURE_POOL, commands, packets, reports };
         let pulse = Pulse::default();
         let mut rig = Box::new(CaptureRig::new(Marked::new(device, &pulse), Monotonic, engine, links));
+        edge.inspect(|edge| rig.resume(*edge));
+        let turns = Turns::default();
+        let turning = turns.clone();
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
         let ring = bell.clone();
@@ -121,17 +147,27 @@ impl CaptureSide {
         let (choice, shown) = (choice.clone(), state.clone());
         let outlook = Outlook { choice, preference, open, shown, openings: opening, pulse: pulse.clone() };
         let watched = Watched::new(&pulse);
+        let (mut coded, packet_out) = match outlet {
+            Some(_) => (Some(packet_out), None),
+            None => (None, Some(packet_out)),
+        };
         let thread = AudioThread::spawn("capture", move |stop| {
             let mut tender = Tender::new(stop, outlook);
             while !stop.is_set() {
                 if let Some(device) = tender.better() {
                     rig.replace_device(Marked::new(device, &pulse));
                 }
+                turning.count();
                 let turned = rig.turn();
                 tender.look(rig.recovery());
+                if let (Some(outlet), Some(coded)) = (&mut outlet, &mut coded) {
+                    while let Some(packet) = coded.dequeue() {
+                        packet.with(&mut *outlet);
+                    }
+                }
                 let why = match turned {
                     Ok(turn) => {
-                        if turn.packets > 0 || turn.commands > 0 {
+                        if coded.is_none() && turn.packets > 0 || turn.commands > 0 {
                             ring.ring();
                         }
                         continue;
@@ -145,12 +181,12 @@ impl CaptureSide {
             }
         })?;
         let packets = PacketEnd { packets: packet_out, commands: command_in, reports: report_out };
-        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, watched, openings, _thread: thread })
+        Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, watched, openings, turns, _thread: thread })
     }
 
-    /// The next packet, if one is there.
+    /// The next packet, if one is there. With an outlet there never is.
     pub fn next_packet(&mut self) -> Option<Captured> {
-        self.packets.packets.dequeue()
+        self.packets.packets.as_mut()?.dequeue()
     }
 
     /// What the thread has done so far.
@@ -197,6 +233,12 @@ impl CaptureSide {
     /// Looks whether the thread gets on; to be called each [`soundpost_core::watch::PATIENCE`]`.look`.
     pub fn watch(&mut self) {
         self.watched.look(&self.state, &self.bell);
+    }
+
+    /// How often the crank was turned. While a device is open it never stands still for long.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns.get()
     }
 
     /// What is open, or was last.
@@ -252,6 +294,7 @@ pub struct PlaybackSide {
     watched: Watched,
     openings: Receiver<Opened>,
     paced: Paced,
+    turns: Turns,
     _thread: AudioThread,
 }
 
@@ -274,7 +317,30 @@ impl PlaybackSide {
     /// # Errors
     /// [`StartError`].
     pub fn start(choice: &Choice, channels: Channels, playout: Playout) -> Result<Self, StartError> {
-        let options = Options::of(Direction::Playback, channels);
+        Self::begin(choice, channels, playout, None)
+    }
+
+    /// The same for a successor, which goes on counting: a device that cannot be opened is one that was lost, and a
+    /// recording is gone on with.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn resume(
+        choice: &Choice,
+        channels: Channels,
+        playout: Playout,
+        counts: &PlaybackReport,
+    ) -> Result<Self, StartError> {
+        Self::begin(choice, channels, playout, Some(*counts))
+    }
+
+    fn begin(
+        choice: &Choice,
+        channels: Channels,
+        playout: Playout,
+        counts: Option<PlaybackReport>,
+    ) -> Result<Self, StartError> {
+        let options = Options { append: counts.is_some(), ..Options::of(Direction::Playback, channels) };
         let volume = choice.volume().cloned();
         let open = |volume: Option<pcm::Volume>, options| -> Open<Sink> {
             Arc::new(move |uri| {
@@ -282,17 +348,22 @@ impl PlaybackSide {
                 Ok((device, opened.with_volume(volume.as_ref(), Direction::Playback)))
             })
         };
-        let (device, opened, preference) = first(choice, &open(volume.clone(), options))?;
+        let lost = counts.map(|_| (Sink::Closed, Opened::nothing(options))).filter(|_| choice.comes_back());
+        let (device, opened, preference) = first(choice, &open(volume.clone(), options), lost)?;
         let fixed = Options { channels: opened.channels, exact: true, ..options };
         let open = open(volume, fixed);
         let engine = Playback::new(OpusDecoder::new(opened.channels)?, opened.channels).with_profile(playout);
+        let counts = counts.unwrap_or_default();
+        let engine = engine.with_counts(counts);
         let (arrivals, arrival_out) = leak(Queue::<Incoming, HANDOVER_RING_LEN>::new()).split();
-        let (reports, report_out) = leak(Latest::new(PlaybackReport::default())).split();
+        let (reports, report_out) = leak(Latest::new(counts)).split();
         let (command_in, commands) = leak(Queue::<playback::Command, COMMAND_RING_LEN>::new()).split();
         let pulse = Pulse::default();
         let device = Marked::new(device, &pulse);
         let rig = PlaybackRig::new(device, Monotonic, engine, arrival_out, reports).with_commands(commands);
         let mut rig = Box::new(rig);
+        let turns = Turns::default();
+        let turning = turns.clone();
         let bell = Bell::new()?;
         let state = SharedState::new(&bell);
         let hush = Hush::default();
@@ -307,6 +378,7 @@ impl PlaybackSide {
                 if let Some(device) = tender.better() {
                     rig.replace_device(Marked::new(device, &pulse));
                 }
+                turning.count();
                 rig.hush(hushed.is_set());
                 let turned = rig.turn();
                 tender.look(rig.recovery());
@@ -321,7 +393,7 @@ impl PlaybackSide {
         })?;
         let packets = ArrivalEnd { arrivals, commands: command_in, reports: report_out };
         let paced = Paced::new(&opened);
-        Ok(Self { opened, bell, hush, packets, state, watched, openings, paced, _thread: thread })
+        Ok(Self { opened, bell, hush, packets, state, watched, openings, paced, turns, _thread: thread })
     }
 
     /// Hands a packet that arrived just now to the thread; `first` marks the first one of a stream.
@@ -377,6 +449,12 @@ impl PlaybackSide {
         self.watched.look(&self.state, &self.bell);
     }
 
+    /// How often the crank was turned. While a device is open it never stands still for long.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns.get()
+    }
+
     /// What is open, or was last.
     pub fn opened(&mut self) -> &Opened {
         if let Some(newer) = self.openings.try_iter().last() {
@@ -409,16 +487,35 @@ impl PlaybackSide {
     }
 }
 
-/// The best device that opens.
-fn first<T>(choice: &Choice, open: &Open<T>) -> Result<(T, Opened, Preference), StartError> {
+/// The best device that opens; if none does, what stands for one that was lost, if that is allowed.
+fn first<T>(choice: &Choice, open: &Open<T>, lost: Option<(T, Opened)>) -> Result<(T, Opened, Preference), StartError> {
     let mut preference = Preference::new(choice.uris().len());
-    let (device, opened) = choice.open(preference.order(now()), |uri| open(uri))?;
-    preference.on_opened(opened.rank);
-    // Later on a card without that control is better than none; at the start it is a mistake.
-    if let Some(Err(error)) = &opened.volume {
-        return Err(error.clone().into());
+    let is_successor = lost.is_some();
+    match choice.open(preference.order(now()), |uri| open(uri)) {
+        Ok((device, opened)) => {
+            preference.on_opened(opened.rank);
+            // Later on a card without that control is better than none; at the start it is a mistake.
+            match &opened.volume {
+                Some(Err(error)) if !is_successor => Err(error.clone().into()),
+                _ => Ok((device, opened, preference)),
+            }
+        }
+        Err(error) => Ok(lost.map(|(device, opened)| (device, opened, preference)).ok_or(error)?),
     }
-    Ok((device, opened, preference))
+}
+
+/// Counts the turns of a crank.
+#[derive(Clone, Debug, Default)]
+struct Turns(Arc<AtomicU64>);
+
+impl Turns {
+    fn count(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 fn leak<T>(value: T) -> &'static mut T {

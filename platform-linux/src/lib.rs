@@ -14,3 +14,5 @@ pub mod opus;
 pub mod pcm;
 pub mod rt;
 pub mod socket;
+pub mod ward;
+pub mod worker;

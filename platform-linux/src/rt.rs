@@ -5,7 +5,7 @@
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use soundpost_core::config::TIMING;
 use soundpost_core::port::Clock;
 use soundpost_core::time::{Instant, Span};
@@ -37,7 +37,7 @@ pub fn now() -> Instant {
 }
 
 /// What the system granted.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Grants {
     /// The audio threads run under `SCHED_FIFO`.
     pub realtime: bool,
@@ -45,17 +45,30 @@ pub struct Grants {
     pub memory_locked: bool,
 }
 
-/// Locks memory, makes this thread (the I/O side's) less nice, and finds out whether real-time scheduling is
-/// allowed. Warns once about what is not.
-#[must_use]
-pub fn prepare() -> Grants {
+impl Grants {
+    /// What both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self { realtime: self.realtime && other.realtime, memory_locked: self.memory_locked && other.memory_locked }
+    }
+}
+
+/// Locks memory and makes this thread, which hands packets on, less nice; whether memory is locked.
+pub fn prepare_io() -> bool {
     // With a finite limit a later allocation would fail instead of merely being slow: then better not.
     let unlimited = rustix::process::getrlimit(rustix::process::Resource::Memlock).current.is_none()
         || rustix::process::geteuid().is_root();
     let lock = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
-    let memory_locked = unlimited && mlockall(lock).is_ok();
     // Whether this is granted goes with SCHED_FIFO: both are CAP_SYS_NICE.
     let _ = rustix::process::setpriority_process(None, i32::from(TIMING.io_nice));
+    unlimited && mlockall(lock).is_ok()
+}
+
+/// Locks memory, makes this thread (the I/O side's) less nice, and finds out whether real-time scheduling is
+/// allowed. Warns once about what is not.
+#[must_use]
+pub fn prepare() -> Grants {
+    let memory_locked = prepare_io();
     // Tried on a thread of its own, so that nothing but audio ever runs with that priority.
     let realtime = std::thread::spawn(schedule_fifo).join().unwrap_or(false);
     if !(realtime && memory_locked) {
@@ -77,6 +90,15 @@ fn schedule_fifo() -> bool {
     let parameters = libc::sched_param { sched_priority: libc::c_int::from(TIMING.rt_priority) };
     // SAFETY: the call reads the structure, which outlives it, and changes nothing in this process's memory.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters) == 0 }
+}
+
+/// Closes every descriptor but the first three: what whoever started this program forgot to close.
+///
+/// To be called first of all, before anything that has a descriptor was made.
+pub fn close_inherited() {
+    // SAFETY: by the time of the call nothing in this process owns a descriptor that this closes. Kernels older than the
+    // call refuse it, and change nothing.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
 }
 
 /// Takes away from the calling thread what it may have inherited from an audio thread.

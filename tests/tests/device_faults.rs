@@ -91,7 +91,18 @@ fn an_xrun_of_capture_costs_a_period_and_resets_nothing() {
     let house = House::open(Wishes::default());
     let before = house.status();
     storm(&house.microphone, 50);
-    let (status, seen) = (house.status(), house.microphone.seen());
+    // The status is as old as the worker's last report.
+    let seen = house.microphone.seen();
+    let mut status = house.status();
+    let all = |status: &serde_json::Value| status["capture"]["device"]["xruns"].as_u64() >= Some(50);
+    assert!(
+        until(SOON, || {
+            status = house.status();
+            all(&status)
+        }),
+        "{}",
+        status["capture"]
+    );
     let lost = count(&status, "lost_samples") - count(&before, "lost_samples");
     let xruns = status["capture"]["device"]["xruns"].as_u64().expect("a count");
     assert_eq!(

@@ -68,7 +68,7 @@ fn every_format_at_every_rate_is_captured_as_it_was() {
                 for rate in RATES {
                     let device = Trouble::new(Wishes::default().formats(&[format]).rates(&[rate]).channels(2, 2));
                     let (opened, heard) = captured(&device, 6_400);
-                    assert_eq!((opened.format, opened.rate_hz, device.seen().rate), (format, rate, rate));
+                    assert_eq!((&*opened.format, opened.rate_hz, device.seen().rate), (format, rate, rate));
                     check_tones(&opened, &heard, [1, 2]);
                 }
             });

@@ -119,8 +119,10 @@ fn muting_is_a_verb_of_the_command_line_too() {
         }
         talker.leave();
     });
-    assert!(house.comes_to(|status| status["playback"]["muted_packets"] == 5));
-    assert_eq!(house.status()["playback"]["metrics"]["frames_received"], 0, "nothing of it was played");
+    assert!(house.comes_to(|status| status["playback"]["metrics"]["frames_received"] == 5));
+    assert_eq!(house.status()["playback"]["muted"], true, "the engine keeps silent");
+    assert_eq!(house.soundpost(&["mute", "--playback", "off"]), ("playback is not muted\n".to_owned(), true));
+    assert!(house.comes_to(|status| status["playback"]["muted"] == false));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use core::str::FromStr;
 /// A gain, from −60 to +20 dB in steps of a hundredth (a millibel). At 0 dB, the default, nothing is done at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Gain(i16);
 
 /// Factors in Q20 of 0 to 20 dB.

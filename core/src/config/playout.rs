@@ -5,6 +5,7 @@ use crate::time::Span;
 /// What to prefer when the network is not what it should be: little delay or few gaps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Playout {
     /// As little delay as can be understood: remote control, intercom.
     Low,

@@ -28,6 +28,8 @@ pub struct Timing {
     pub rt_priority: u8,
     /// Niceness of the thread that hands packets on, where the system grants it: late packets are delay.
     pub io_nice: i8,
+    /// How often a worker says how it gets on, and so how old the status may be; what is news it says at once.
+    pub report_pause: Span,
     /// A client that has not introduced itself by then is sent away.
     pub greeting_deadline: Span,
     /// How long a client that is sent away may take to make room for being told why.
@@ -48,6 +50,7 @@ pub const TIMING: Timing = Timing {
     device_deadline: Span::from_millis(500),
     rt_priority: 45,
     io_nice: -11,
+    report_pause: Span::from_millis(100),
     greeting_deadline: Span::from_millis(5_000),
     farewell: Span::from_millis(1_000),
     answer: Span::from_millis(5_000),

@@ -4,8 +4,10 @@
 //! there. Stream time is the count of samples, gaps included: whatever happens to a frame, the next one
 //! begins exactly one frame length later.
 
+mod resume;
 mod seam;
 
+pub use resume::{Last, Resume};
 pub use seam::{PRIMING_SAMPLES, Shape};
 
 use crate::capacity::FRAME_VALUES_MAX;
@@ -25,6 +27,7 @@ const GAP_FADE_SAMPLES: usize = 48;
 /// A change that takes effect between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Command {
     /// Other encoder settings and another frame length, for the same encoder.
     Retune(Tuning, FrameLen),
@@ -115,6 +118,7 @@ impl<E: Encode> Capture<E> {
                 gain: Gain::NONE,
                 work: Work::NONE,
                 recoveries: Recoveries::NONE,
+                edge: None,
             },
         }
     }

@@ -45,6 +45,7 @@ const _: () = assert!(FRAME_SAMPLES_MAX.is_multiple_of(PIECE_SAMPLES));
 /// A change that takes effect with the next period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Command {
     /// Louder or softer.
     Gain(Gain),
@@ -153,6 +154,13 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     #[must_use]
     pub fn with_terms(mut self, terms: Terms) -> Self {
         self.depth.set_terms(terms);
+        self
+    }
+
+    /// The same engine, which goes on counting where a predecessor ended.
+    #[must_use]
+    pub const fn with_counts(mut self, counts: PlaybackReport) -> Self {
+        self.report = PlaybackReport { playing: false, ..counts };
         self
     }
 

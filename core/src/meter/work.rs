@@ -23,6 +23,7 @@ pub struct Stopwatch {
 /// What a stopwatch has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Work {
     /// No more than half of the times are longer.
     pub median: Span,

@@ -8,6 +8,7 @@ mod mute;
 mod run;
 mod status;
 mod talk;
+mod worker;
 
 use crate::socket;
 use clap::{Args, Parser, Subcommand};
@@ -54,6 +55,9 @@ enum Verb {
     Status(status::Status),
     /// Silence a daemon's microphone, or its speaker.
     Mute(mute::Mute),
+    /// What `run` starts for each direction; of no use by hand.
+    #[command(hide = true)]
+    Worker(worker::Worker),
 }
 
 /// Where the daemon is.
@@ -121,14 +125,16 @@ fn duration(text: &str) -> Result<std::time::Duration, String> {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::start(cli.log_level);
+    let tag = if let Verb::Worker(worker) = &cli.verb { worker.tag() } else { "" };
+    log::start(cli.log_level, tag);
     let done = match cli.verb {
-        Verb::Run(verb) => verb.run(),
+        Verb::Run(verb) => verb.run(cli.log_level),
         Verb::Devices(verb) => verb.run(),
         Verb::Listen(verb) => verb.run(),
         Verb::Talk(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Mute(verb) => verb.run(),
+        Verb::Worker(verb) => verb.run(),
     };
     live::end();
     match done {

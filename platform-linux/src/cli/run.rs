@@ -6,6 +6,7 @@ use crate::daemon::access::{AllowList, Party};
 use crate::daemon::{self, Settings, status::Status};
 use crate::gpio::PinName;
 use crate::pcm::{Choice, Volume};
+use crate::worker::process::Launch;
 use clap::Args;
 use soundpost_core::capacity::{CLIENTS_LIMIT, CLIENTS_MAX};
 use soundpost_core::config::{Content, Direction, Gain, Playout};
@@ -32,6 +33,9 @@ pub(super) struct Run {
     /// Pin of the amplifier's power, on while somebody talks, such as gpiochip0/22[,active-low].
     #[arg(long, value_name = "PIN")]
     amp: Option<PinName>,
+    /// Run capture and playback as threads of this process: no protection from crashes, some memory saved.
+    #[arg(long)]
+    in_process: bool,
     /// What a talker's sound is played with, delay or gaps: low, balanced, smooth or frozen.
     #[arg(long, default_value = "balanced", value_name = "PROFILE")]
     playout: Playout,
@@ -62,7 +66,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn run(self) -> Outcome {
+    pub(super) fn run(self, log_level: tracing::Level) -> Outcome {
+        let launch = if self.in_process { Launch::Threads } else { Launch::Processes(log_level) };
         let settings = Settings {
             quality: self.stream.quality,
             stream: self.stream.stream(Direction::Capture, self.content),
@@ -76,6 +81,7 @@ impl Run {
             playback_gain: self.playback_gain,
             playout: self.playout,
             wiring: Wiring { lamp: self.lamp, mute_switch: self.mute_switch, amp: self.amp },
+            launch,
         };
         let tick = live::wanted().then_some(show as fn(&Status));
         daemon::run(settings, announce, tick)?;

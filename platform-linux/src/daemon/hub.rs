@@ -1,13 +1,17 @@
 //! Who is connected, who talks, and who gets which packet.
 
 use super::Settings;
+use super::capture::CaptureEnd;
 use super::mutes::Mutes;
+use super::playback::{Hush, PlaybackEnd};
 use super::roster::{Client, Roster};
-use super::status::{BoardStatus, ClientStatus, MuteStatus, Status};
+use super::status::{BoardStatus, ClientStatus, MuteStatus, Status, WorkerStatus};
 use crate::board::{Amp, Panel};
-use crate::direction::{CaptureSide, Captured, PlaybackSide, Rejected, State};
+use crate::direction::{Rejected, State};
 use crate::gpio::Edges;
-use crate::rt::{Bell, Grants, now};
+use crate::rt::now;
+use crate::ward::Books;
+use crate::worker::{Link, Ready, Word};
 use soundpost_core::capacity::STATUS_CLIENTS_MAX;
 use soundpost_core::config::{BOARD, Direction, Stream, Tuning};
 use soundpost_core::engine::capture::Command;
@@ -16,21 +20,22 @@ use soundpost_core::redundancy;
 use soundpost_core::time::Instant;
 use soundpost_core::wire::{Additions, ErrorCode, Frame, Header, Report, Role, Welcome};
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use tokio::sync::Notify;
 
 /// Everything that the daemon's one thread shares between its tasks.
 #[derive(Debug)]
 pub(super) struct Hub {
     settings: Settings,
-    grants: Grants,
     started: Instant,
-    // Dropped in this order: the amplifier goes off while playback still makes silence for it, and the lamp goes
-    // dark when nothing captures any more.
+    /// Goes off before the workers stop: playback makes silence for it.
     amp: RefCell<Option<Amp>>,
-    capture: RefCell<CaptureSide>,
-    playback: RefCell<PlaybackSide>,
-    /// The packet that was captured last, while anybody gets copies.
-    before: RefCell<Option<Captured>>,
+    capture: RefCell<CaptureEnd>,
+    playback: RefCell<PlaybackEnd>,
+    /// Of the workers: of capture, of playback.
+    books: [Rc<Books>; 2],
+    /// The packet that was captured last.
+    latest: RefCell<Latest>,
     /// The loss that the encoder was told to expect, in percent.
     expected_loss: Cell<u8>,
     panel: RefCell<Option<Panel>>,
@@ -45,21 +50,24 @@ pub(super) struct Hub {
     talker_drops: Cell<u64>,
 }
 
+/// The latest packet, and the one before if anybody may want a copy of it.
+#[derive(Debug)]
+struct Latest {
+    packet: Box<Frame>,
+    before: Box<Frame>,
+    wanted: bool,
+}
+
 impl Hub {
-    pub(super) fn new(
-        settings: Settings,
-        capture: CaptureSide,
-        playback: PlaybackSide,
-        grants: Grants,
-        (panel, amp): (Option<Panel>, Option<Amp>),
-    ) -> Self {
+    pub(super) fn new(settings: Settings, books: [Rc<Books>; 2], panel: Option<Panel>) -> Self {
+        let empty = || Box::new(Frame::EMPTY);
         Self {
-            grants,
             started: now(),
-            amp: RefCell::new(amp),
-            capture: RefCell::new(capture),
-            playback: RefCell::new(playback),
-            before: RefCell::default(),
+            amp: RefCell::default(),
+            capture: RefCell::new(CaptureEnd::new(&settings)),
+            playback: RefCell::new(PlaybackEnd::new()),
+            books,
+            latest: RefCell::new(Latest { packet: empty(), before: empty(), wanted: false }),
             expected_loss: Cell::new(settings.stream.tuning.expected_loss_percent),
             roster: Roster::new(settings.clients_max, settings.allow.clone()),
             mutes: Mutes::default(),
@@ -71,31 +79,93 @@ impl Hub {
         }
     }
 
-    pub(super) fn capture_bell(&self) -> Bell {
-        self.capture.borrow().bell.clone()
+    /// A worker was started.
+    pub(super) fn on_worker_began(&self, direction: Direction, link: Rc<Link>) {
+        match direction {
+            Direction::Capture => {
+                let wish = self.mutes.capture.get();
+                self.capture.borrow_mut().on_began(link, &self.settings, self.expected_loss.get(), wish);
+            }
+            Direction::Playback => {
+                self.playback.borrow_mut().on_began(link, &self.settings, self.mutes.playback.get());
+            }
+        }
     }
 
-    pub(super) fn playback_bell(&self) -> Bell {
-        self.playback.borrow().bell.clone()
+    /// A worker is set up.
+    pub(super) fn on_worker_ready(&self, direction: Direction, ready: Ready) {
+        match direction {
+            Direction::Capture => self.capture.borrow_mut().on_ready(ready),
+            Direction::Playback => self.playback.borrow_mut().on_ready(ready),
+        }
+        self.guard_microphone();
     }
 
-    pub(super) fn capture_state(&self) -> State {
-        self.capture.borrow().state()
+    /// A worker says how it gets on; whether it does.
+    pub(super) fn on_worker_word(&self, word: Word) -> bool {
+        match word {
+            Word::Capture(word) => {
+                let before = self.state(Direction::Capture);
+                let progress = self.capture.borrow_mut().on_word(*word);
+                self.guard_microphone();
+                if self.state(Direction::Capture) == State::Ended && before != State::Ended {
+                    self.roster.dismiss_listeners();
+                }
+                progress
+            }
+            Word::Playback(word) => {
+                let progress = self.playback.borrow_mut().on_word(*word);
+                self.playback.borrow().mute(self.mutes.playback.get());
+                progress
+            }
+            Word::Ready(_) | Word::Failed(_) => false,
+        }
     }
 
-    pub(super) fn playback_state(&self) -> State {
-        self.playback.borrow().state()
+    /// A worker is gone. Its successor's microphone begins muted, and the lamp goes dark until it is lit for that one.
+    pub(super) fn on_worker_ended(&self, direction: Direction, how: &str) {
+        match direction {
+            Direction::Capture => {
+                self.latest.borrow_mut().wanted = false;
+                self.capture.borrow_mut().on_ended(how);
+                self.guard_microphone();
+            }
+            Direction::Playback => self.playback.borrow_mut().on_ended(how),
+        }
     }
 
-    /// Keeps the clock of the playback device in step.
-    pub(super) fn tend_pace(&self) {
-        self.playback.borrow_mut().tend_pace();
+    /// How a device is doing.
+    pub(super) fn state(&self, direction: Direction) -> State {
+        match direction {
+            Direction::Capture => self.capture.borrow().state,
+            Direction::Playback => self.playback.borrow().state,
+        }
     }
 
-    /// Looks whether the audio threads get on.
-    pub(super) fn watch_threads(&self) {
-        self.capture.borrow_mut().watch();
-        self.playback.borrow_mut().watch();
+    /// What silences playback.
+    pub(super) fn hush(&self) -> Hush {
+        self.playback.borrow().hush.clone()
+    }
+
+    /// Gives the amplifier, which is off, into the hub's hands.
+    pub(super) fn set_amp(&self, amp: Option<Amp>) {
+        *self.amp.borrow_mut() = amp;
+    }
+
+    /// Workers that were given up are tried again.
+    pub(super) fn start_workers(&self) {
+        self.books.iter().for_each(|books| books.start());
+    }
+
+    /// Whether a worker was given up. One that is not makes progress, or is being seen to.
+    pub(super) fn gave_up(&self) -> bool {
+        self.books.iter().any(|books| books.gave_up())
+    }
+
+    /// The amplifier goes off, and the workers are asked to leave.
+    pub(super) fn stop_workers(&self) {
+        self.amp.borrow_mut().take();
+        self.books.iter().for_each(|books| books.stop());
     }
 
     /// Whether there is anything on pins.
@@ -119,9 +189,10 @@ impl Hub {
         self.guard_microphone();
         let time = now();
         if let Some(amp) = self.amp.borrow_mut().as_mut() {
-            let mut playback = self.playback.borrow_mut();
+            let playback = self.playback.borrow();
             let busy = self.roster.talker.get().is_some() || playback.report().playing;
-            amp.tend(time, busy && playback.state() == State::Running);
+            amp.tend(time, busy && playback.state == State::Running);
+            playback.hush.settle();
         }
         again.unwrap_or_else(|| time.plus(BOARD.look_pause))
     }
@@ -131,7 +202,7 @@ impl Hub {
         let mut capture = self.capture.borrow_mut();
         match self.panel.borrow_mut().as_mut() {
             // What a controller asks for, the switch may overrule.
-            Some(panel) => panel.guard(self.mutes.capture.get(), &mut capture),
+            Some(panel) => panel.guard(self.mutes.capture.get(), &mut *capture),
             None => self.mutes.see_to(&mut *capture),
         }
     }
@@ -140,6 +211,7 @@ impl Hub {
     pub(super) fn mute(&self, direction: Direction, muted: bool) -> MuteStatus {
         self.mutes.ask(direction, muted);
         self.guard_microphone();
+        self.playback.borrow().mute(self.mutes.playback.get());
         self.mute_status()
     }
 
@@ -158,7 +230,7 @@ impl Hub {
                 self.roster.make_room_for_talker(takeover)?;
                 self.pin_news.notify_one();
             }
-            Role::Listener if self.capture_state() == State::Ended => {
+            Role::Listener if self.state(Direction::Capture) == State::Ended => {
                 return Err((ErrorCode::Unavailable, "the recording that was captured here is over".to_owned()));
             }
             Role::Listener | Role::Observer | Role::Controller => {}
@@ -189,17 +261,18 @@ impl Hub {
         Welcome { client: id, channels, frame, bitrate_bps: tuning.bitrate.bps(), additions: Additions::NONE }
     }
 
-    /// Gives every listener every captured packet that is there. One that is full loses its newest.
-    pub(super) fn hand_on_packets(&self) {
-        let mut capture = self.capture.borrow_mut();
-        let mut before = self.before.borrow_mut();
-        while let Some(packet) = capture.next_packet() {
-            let wanted = packet.with(|frame| match &*before {
-                Some(before) => before.with(|before| self.send_to_listeners(frame, Some(before))),
-                None => self.send_to_listeners(frame, None),
-            });
-            *before = wanted.then_some(packet);
+    /// Gives every listener a packet that was captured. One that is full loses its newest.
+    pub(super) fn hand_on(&self, header: Header, payload: &[u8]) {
+        let mut latest = self.latest.borrow_mut();
+        let Latest { packet, before, wanted } = &mut *latest;
+        std::mem::swap(packet, before);
+        if let Err(error) = packet.fill(header, payload) {
+            *wanted = false;
+            tracing::warn!("capture worker: a packet that is none: {error}");
+            return;
         }
+        self.capture.borrow_mut().on_packet(packet);
+        *wanted = self.send_to_listeners(packet, Some(&**before).filter(|_| *wanted));
     }
 
     /// Gives every listener a packet, and a copy of the one before to those who need it; whether there are such.
@@ -239,19 +312,18 @@ impl Hub {
         }
         let tuning = Tuning { expected_loss_percent: percent, ..stream.tuning };
         // With no room for a command, the next report brings the next attempt.
-        if self.capture.borrow_mut().command(Command::Retune(tuning, stream.frame)).is_ok() {
+        if self.capture.borrow_mut().command(Command::Retune(tuning, stream.frame)) {
             self.expected_loss.set(percent);
             tracing::info!("capture: the encoder is prepared for {percent} % of loss");
         }
     }
 
-    /// Takes a packet from a talker and hands it to the playback thread.
+    /// Takes a packet from a talker and hands it to the playback worker.
     pub(super) fn take_packet(&self, id: u32, header: Header, payload: &[u8]) {
         let mut clients = self.roster.clients.borrow_mut();
         let Some(client) = clients.get_mut(&id).filter(|_| self.roster.talker.get() == Some(id)) else { return };
         let first = client.count_in(&header);
-        let Some(anew) = self.mutes.lets_through() else { return };
-        match self.playback.borrow_mut().push(header, payload, first || anew) {
+        match self.playback.borrow_mut().push(header, payload, first) {
             Ok(()) => {
                 // When there is no room the next one says it.
                 let _ = client.tell();
@@ -270,8 +342,9 @@ impl Hub {
         let clients_connected = clients.len();
         let listed = clients.iter().take(STATUS_CLIENTS_MAX);
         let clients = listed.map(|(id, client)| ClientStatus::of(*id, client, time)).collect();
-        let mut capture = self.capture.borrow_mut();
-        let mut playback = self.playback.borrow_mut();
+        let capture = self.capture.borrow();
+        let playback = self.playback.borrow();
+        let [capture_books, playback_books] = &self.books;
         let (panel, amp) = (self.panel.borrow(), self.amp.borrow());
         let board = BoardStatus {
             lamp: panel.as_ref().and_then(Panel::lamp).map(str::to_owned),
@@ -280,18 +353,19 @@ impl Hub {
         };
         Status::gather(&super::status::Sources {
             settings: &self.settings,
-            grants: self.grants,
+            grants: capture.grants.and(playback.grants),
             uptime: time.since(self.started),
             time,
-            capture: (&capture.opened().clone(), capture.state(), capture.report(), capture.pool()),
+            capture: (&capture.opened, capture.state, capture.report(), capture.pool),
+            capture_worker: WorkerStatus::of(&capture_books.shown(), &capture.sandbox, time),
             sent: *self.sent.borrow(),
             expected_loss: self.expected_loss.get(),
-            playback: (&playback.opened().clone(), playback.state(), playback.report(), playback.pool()),
-            pace: playback.pace(),
-            talker_drops: self.talker_drops.get(),
+            playback: (&playback.opened, playback.state, playback.report(), playback.pool),
+            playback_worker: WorkerStatus::of(&playback_books.shown(), &playback.sandbox, time),
+            pace: playback.pace.clone(),
+            talker_drops: self.talker_drops.get() + playback.rejected,
             told_to_mute: panel.as_ref().map_or_else(|| self.mutes.told(), Panel::told).0,
             mutes: self.mute_status(),
-            playback_muted_packets: self.mutes.packets(),
             board,
             clients_connected,
             clients,

@@ -1,28 +1,33 @@
 //! The daemon: one capture, one playback, and any number of clients on the public socket.
 //!
-//! Everything here runs on one thread (tokio, current-thread), so nothing is locked. The audio threads are
-//! reached through rings alone. No client can hold up another, or the sound: what a client cannot take at
-//! once is dropped for that client and counted.
+//! Everything here runs on one thread (tokio, current-thread). Devices and codecs are in [`crate::worker`]s, which are
+//! reached through links alone: a codec that crashes or a driver that hangs takes one direction for a moment and nothing
+//! else. No client can hold up another, or the sound: what a client cannot take at once is dropped for that client and
+//! counted.
 
 pub mod access;
+mod capture;
 mod clients;
 mod commands;
 mod hub;
+mod keep;
 mod mutes;
+mod notify;
+mod playback;
 mod roster;
 pub mod status;
 
 use crate::board::{self, Amp, Parts, Wiring};
-use crate::direction::{CaptureSide, PlaybackSide, StartError, State};
 use crate::gpio::{Edges, GpioError};
 use crate::pcm::Choice;
-use crate::rt::{self, Ear};
+use crate::rt;
 use crate::socket::{BindError, PublicSocket};
+use crate::worker::process::{Launch, name};
 use access::AllowList;
 use hub::Hub;
-use soundpost_core::config::{Channels, Gain, Playout, Quality, Stream};
-use soundpost_core::pitch::STEP;
-use soundpost_core::watch::PATIENCE;
+use keep::Keeper;
+use notify::Manager;
+use soundpost_core::config::{Direction, Gain, Playout, Quality, Stream};
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,6 +60,8 @@ pub struct Settings {
     pub clients_max: usize,
     /// What is on the board's pins.
     pub wiring: Wiring,
+    /// How the workers are run.
+    pub launch: Launch,
 }
 
 /// Why the daemon did not start.
@@ -64,14 +71,14 @@ pub enum RunError {
     #[error(transparent)]
     Socket(#[from] BindError),
     /// A direction.
-    #[error("{direction} {uri}: {source}")]
+    #[error("{direction} {uri}: {why}")]
     Start {
         /// Which.
         direction: &'static str,
         /// The device that was asked for.
         uri: Choice,
         /// What is wrong.
-        source: StartError,
+        why: String,
     },
     /// A pin.
     #[error(transparent)]
@@ -99,34 +106,41 @@ pub fn run(
     access::make_room_for(settings.clients_max);
     // The pins before the microphone: one whose lamp or switch is missing is not opened at all.
     let (panel, gate) = Parts::open(&settings.wiring)?.split();
-    let grants = rt::prepare();
-    let failed = |direction, uri: &Choice| {
-        let uri = uri.clone();
-        move |source| RunError::Start { direction, uri, source }
-    };
-    let mut capture = CaptureSide::start(&settings.capture, settings.stream, settings.wiring.begins_muted())
-        .map_err(failed("capture", &settings.capture))?;
-    let mut playback = PlaybackSide::start(&settings.playback, Channels::Stereo, settings.playout)
-        .map_err(failed("playback", &settings.playback))?;
-    // A ring that nobody has used yet has room for them.
-    let _ = (capture.set_gain(settings.capture_gain), playback.set_gain(settings.playback_gain));
-    tracing::debug!("capture: {}", capture.opened);
-    tracing::debug!("playback: {}", playback.opened);
-    let amp = gate.map(|gate| Amp::start(gate, playback.hush.clone())).transpose()?;
-    let hub = Rc::new(Hub::new(settings, capture, playback, grants, (panel, amp)));
+    rt::prepare_io();
+    let directions = [Direction::Capture, Direction::Playback];
+    let [capture, playback] = directions.map(|direction| keep::ward(direction, settings.launch.clone()));
+    let uris = [settings.capture.clone(), settings.playback.clone()];
+    let hub = Rc::new(Hub::new(settings, [capture.books(), playback.books()], panel));
+    let mut keepers =
+        [Keeper::new(&hub, Direction::Capture, capture), Keeper::new(&hub, Direction::Playback, playback)];
+    // One after the other: if one cannot begin, the other touches nothing.
+    for ((keeper, uri), direction) in keepers.iter_mut().zip(uris).zip(directions) {
+        let began = runtime.block_on(keeper.begin());
+        began.map_err(|why| RunError::Start { direction: name(direction), uri, why })?;
+    }
+    let hush = hub.hush();
+    hub.set_amp(gate.map(|gate| Amp::start(gate, move |silent| hush.set(silent))).transpose()?);
     on_ready(&hub.status());
-    LocalSet::new().block_on(&runtime, serve(hub, socket, on_tick))?;
+    let manager = Manager::from_environment();
+    manager.say("READY=1\nSTATUS=Capture and playback run");
+    LocalSet::new().block_on(&runtime, serve(hub, keepers, socket, on_tick, &manager))?;
     Ok(())
 }
 
 /// Serves clients and hands packets on until a signal comes.
-async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&status::Status)>) -> std::io::Result<()> {
+async fn serve(
+    hub: Rc<Hub>,
+    keepers: [Keeper; 2],
+    mut socket: PublicSocket,
+    on_tick: Option<fn(&status::Status)>,
+    manager: &Manager,
+) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let packets = tokio::task::spawn_local(hand_on_packets(Rc::clone(&hub), hub.capture_bell().ear()?));
-    let states = tokio::task::spawn_local(watch_playback(Rc::clone(&hub), hub.playback_bell().ear()?));
-    let paces = tokio::task::spawn_local(tend_pace(Rc::clone(&hub)));
-    let watch = tokio::task::spawn_local(watch_threads(Rc::clone(&hub)));
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut dump = signal(SignalKind::user_defined1())?;
+    let mut meals = manager.meals();
+    let workers = keepers.map(|keeper| tokio::task::spawn_local(keeper.follow()));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
@@ -144,49 +158,29 @@ async fn serve(hub: Rc<Hub>, mut socket: PublicSocket, on_tick: Option<fn(&statu
                     tick(&hub.status());
                 }
             }
+            () = meals.next() => if hub.gave_up() {
+                manager.say("STATUS=A worker was given up; SIGHUP tries again");
+            } else {
+                manager.say("WATCHDOG=1\nSTATUS=Capture and playback run");
+            },
+            _ = hangup.recv() => {
+                tracing::info!("there is nothing to load again yet; workers that were given up are tried again");
+                hub.start_workers();
+            }
+            _ = dump.recv() => tracing::info!("status {}", hub.status().to_json()),
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
         }
     }
-    packets.abort();
-    states.abort();
-    paces.abort();
-    watch.abort();
+    manager.say("STOPPING=1");
+    hub.stop_workers();
+    for worker in workers {
+        let _ = worker.await;
+    }
     pins.inspect(tokio::task::JoinHandle::abort);
     hub.roster.close_all();
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Wakes with the capture thread's bell and gives every listener what is there.
-async fn hand_on_packets(hub: Rc<Hub>, ear: Ear) {
-    let mut shown = State::Running;
-    while ear.hear().await.is_ok() {
-        // The state first: what was captured before the end is in the ring by then.
-        let state = hub.capture_state();
-        hub.hand_on_packets();
-        hub.guard_microphone();
-        if state == State::Ended && shown != state {
-            hub.roster.dismiss_listeners();
-        }
-        report_change("capture", &mut shown, state);
-    }
-}
-
-/// Tells the playback device how fast to run, where it can be told.
-async fn tend_pace(hub: Rc<Hub>) {
-    loop {
-        tokio::time::sleep(std::time::Duration::from_micros(STEP.as_micros())).await;
-        hub.tend_pace();
-    }
-}
-
-/// Looks whether the audio threads get on; the bells tell the other tasks if not.
-async fn watch_threads(hub: Rc<Hub>) {
-    loop {
-        tokio::time::sleep(std::time::Duration::from_micros(PATIENCE.look.as_micros())).await;
-        hub.watch_threads();
-    }
 }
 
 /// Looks at the pins when the switch has an edge, when the hub has news, and now and then.
@@ -210,26 +204,5 @@ async fn next_edge(edges: Option<&Edges>) -> std::io::Result<()> {
     match edges {
         Some(edges) => edges.next().await,
         None => std::future::pending().await,
-    }
-}
-
-async fn watch_playback(hub: Rc<Hub>, ear: Ear) {
-    let mut shown = State::Running;
-    while ear.hear().await.is_ok() {
-        report_change("playback", &mut shown, hub.playback_state());
-    }
-}
-
-fn report_change(direction: &str, shown: &mut State, state: State) {
-    if *shown != state {
-        match &state {
-            State::Running => tracing::info!("{direction}: sound moves again"),
-            State::Stopped => tracing::warn!("{direction}: the device's clock stands still; listening"),
-            State::Opened(why) => tracing::debug!("{direction}: the device is open again after: {why}"),
-            State::Lost(why) => tracing::warn!("{direction}: the device is lost: {why}; trying to get it back"),
-            State::Stuck(stuck) => tracing::error!("{direction}: the audio thread is stuck {}", status::stuck(*stuck)),
-            State::Ended => tracing::info!("{direction}: the recording is over"),
-        }
-        *shown = state;
     }
 }

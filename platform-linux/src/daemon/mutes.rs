@@ -15,17 +15,14 @@ pub(super) struct Mutes {
     pub(super) capture: Cell<Muted>,
     /// What capture was told, where no panel does that.
     told: Cell<Muted>,
-    playback: Cell<Muted>,
-    /// Packets that were not played.
-    packets: Cell<u64>,
-    /// The packet before was not played.
-    silent: Cell<bool>,
+    /// The speaker.
+    pub(super) playback: Cell<Muted>,
 }
 
 impl Default for Mutes {
     fn default() -> Self {
         let live = || Cell::new(Muted(false));
-        Self { capture: live(), told: live(), playback: live(), packets: Cell::new(0), silent: Cell::new(false) }
+        Self { capture: live(), told: live(), playback: live() }
     }
 }
 
@@ -52,21 +49,6 @@ impl Mutes {
     /// What capture is to be, or was told to be.
     pub(super) fn told(&self) -> Muted {
         Muted(self.capture.get().0 || self.told.get().0)
-    }
-
-    /// Whether a talker's packet is to be played, and if it is, whether the stream begins anew with it.
-    pub(super) fn lets_through(&self) -> Option<bool> {
-        if self.playback.get().0 {
-            self.packets.set(self.packets.get() + 1);
-            self.silent.set(true);
-            return None;
-        }
-        Some(self.silent.replace(false))
-    }
-
-    /// Packets that were not played.
-    pub(super) fn packets(&self) -> u64 {
-        self.packets.get()
     }
 
     /// How things stand, with what the switch is, if there is one.

@@ -2,13 +2,15 @@
 
 mod device;
 mod words;
+mod worker;
 
 pub(super) use device::stuck;
 pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
+pub use worker::WorkerStatus;
 
 use super::Settings;
 use super::roster::Client;
-use crate::direction::{PaceShown, State};
+use crate::direction::State;
 use crate::pcm::Opened;
 use crate::rt::Grants;
 use serde::{Deserialize, Serialize};
@@ -130,6 +132,8 @@ pub struct PoolStatus {
 /// Capture.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CaptureStatus {
+    /// The process that does it.
+    pub worker: WorkerStatus,
     /// The device.
     pub device: DeviceStatus,
     /// The preset.
@@ -169,6 +173,8 @@ pub struct CaptureStatus {
 /// Playback.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlaybackStatus {
+    /// The process that does it; `None` where a program plays itself.
+    pub worker: Option<WorkerStatus>,
     /// The device.
     pub device: DeviceStatus,
     /// Whether somebody is being played.
@@ -225,8 +231,6 @@ pub struct PlaybackStatus {
     pub drift_ppm: i32,
     /// Sound in the device's queue.
     pub queued_ms: f64,
-    /// Packets of talkers that were not played because playback was muted.
-    pub muted_packets: u64,
     /// How the device's clock is kept in step.
     pub pace: PaceStatus,
     /// The pool.
@@ -265,15 +269,16 @@ pub(super) struct Sources<'a> {
     pub(super) uptime: Span,
     pub(super) time: Instant,
     pub(super) capture: (&'a Opened, State, CaptureReport, PoolStats),
+    pub(super) capture_worker: WorkerStatus,
     pub(super) sent: AudioMetrics,
     pub(super) expected_loss: u8,
     pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
-    pub(super) pace: PaceShown,
+    pub(super) playback_worker: WorkerStatus,
+    pub(super) pace: PaceStatus,
     pub(super) talker_drops: u64,
     /// Capture was told to mute, whether it has taken that yet or not.
     pub(super) told_to_mute: bool,
     pub(super) mutes: MuteStatus,
-    pub(super) playback_muted_packets: u64,
     pub(super) board: BoardStatus,
     pub(super) clients_connected: usize,
     pub(super) clients: Vec<ClientStatus>,
@@ -314,6 +319,7 @@ impl CaptureStatus {
         let stream = &from.settings.stream;
         let metrics = AudioMetrics { frames_dropped: report.dropped(), ..from.sent };
         Self {
+            worker: from.capture_worker.clone(),
             device: DeviceStatus::capture(&from.settings.capture.to_string(), opened, state, report),
             quality: from.settings.quality.to_string(),
             channels: stream.channels.count(),
@@ -341,12 +347,8 @@ impl PlaybackStatus {
         let mut metrics = report.metrics;
         metrics.record_dropped(from.talker_drops);
         let uri = from.settings.playback.to_string();
-        let muted_packets = from.playback_muted_packets;
-        Self {
-            pace: from.pace.into(),
-            muted_packets,
-            ..Self::of(&uri, opened, state, report, metrics, *pool, from.time)
-        }
+        let worker = Some(from.playback_worker.clone());
+        Self { worker, pace: from.pace.clone(), ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
     }
 
     /// The status of a playback, in the daemon or in a listener.
@@ -361,6 +363,7 @@ impl PlaybackStatus {
     ) -> Self {
         let samples_ms = |samples: u64| samples as f64 / 48.0;
         Self {
+            worker: None,
             device: DeviceStatus::playback(uri, opened, state, report),
             playing: report.playing,
             muted: report.is_muted,
@@ -389,7 +392,6 @@ impl PlaybackStatus {
             pull_allowance_ms: ms(report.pull_allowance),
             drift_ppm: report.drift_ppm,
             queued_ms: samples_ms(u64::from(report.queued)),
-            muted_packets: 0,
             pace: PaceStatus::default(),
             pool: PoolStatus::of(pool),
         }

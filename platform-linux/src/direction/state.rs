@@ -1,12 +1,13 @@
 //! How a device is doing, as the audio thread says and the I/O side reads.
 
 use crate::rt::Bell;
+use serde::{Deserialize, Serialize};
 use soundpost_core::notice::Notice;
 use soundpost_core::watch::Stuck;
 use std::sync::Arc;
 
 /// How a device is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Sound moves.
     Running,
@@ -54,14 +55,15 @@ impl SharedState {
 const REASON_BYTES: usize = 240;
 
 /// Why a device was lost, in words; what is too long for it is cut.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Reason {
     bytes: [u8; REASON_BYTES],
     length: usize,
 }
 
 impl Reason {
-    pub(super) fn new(words: &str) -> Self {
+    pub(crate) fn new(words: &str) -> Self {
         let mut length = words.len().min(REASON_BYTES);
         while !words.is_char_boundary(length) {
             length -= 1;
@@ -75,6 +77,18 @@ impl Reason {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.bytes.get(..self.length).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl From<String> for Reason {
+    fn from(words: String) -> Self {
+        Self::new(&words)
+    }
+}
+
+impl From<Reason> for String {
+    fn from(reason: Reason) -> Self {
+        reason.as_str().to_owned()
     }
 }
 

@@ -109,7 +109,7 @@ impl Terms {
             description,
             rank: 0,
             channels,
-            format,
+            format: format.into(),
             rate_hz,
             device_channels,
             picked: layout.picked(),
@@ -348,6 +348,7 @@ mod tests {
     #[test]
     fn a_name_with_a_nul_is_refused_and_does_not_panic() {
         let options = Options {
+            append: false,
             channels: Channels::Mono,
             exact: false,
             period_samples: 128,

@@ -68,7 +68,7 @@ pub(super) struct CardDevice {
 #[derive(Clone, Debug, Serialize)]
 pub struct Chosen {
     /// How a value is stored.
-    pub format: &'static str,
+    pub format: std::borrow::Cow<'static, str>,
     /// The device's rate; where that is not 48 kHz, it is converted.
     pub rate_hz: u32,
     /// The device's channels.
@@ -87,7 +87,7 @@ impl Chosen {
     fn of(opened: &Opened, direction: config::Direction) -> Self {
         let ms = |samples: u32| (f64::from(samples) / 0.48).round() / 100.0;
         Self {
-            format: opened.format,
+            format: opened.format.clone(),
             rate_hz: opened.rate_hz,
             channels: opened.device_channels,
             channels_used: opened.picked.clone(),

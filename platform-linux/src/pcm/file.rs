@@ -170,11 +170,15 @@ impl WavOut {
             bits_per_sample: 16,
             sample_format: SampleFormat::Int,
         };
-        let writer = WavWriter::create(path, spec)
+        let found = options.append.then(|| WavWriter::append(path).ok()).flatten();
+        let fits = |writer: &WavWriter<_>| writer.spec() == spec;
+        let writer = found.filter(fits).map_or_else(|| WavWriter::create(path, spec), Ok);
+        let writer = writer
             .map_err(|error| OpenError::File { path: path.to_owned(), what: format!("cannot write it: {error}") })?;
         let opened = options.opened(format!("recording to {}", path.display()), options.channels, "S16");
         let queue = Queue::new(options);
-        Ok((Self { writer: Some(writer), channels: options.channels, queue, since_flush: 0, room: VALUES_MAX }, opened))
+        let room = VALUES_MAX.saturating_sub(writer.len());
+        Ok((Self { writer: Some(writer), channels: options.channels, queue, since_flush: 0, room }, opened))
     }
 
     fn record(&mut self, from: &[i16]) -> Result<(), hound::Error> {
@@ -239,7 +243,14 @@ mod tests {
     use std::time::Duration;
 
     fn options(channels: Channels) -> Options {
-        Options { channels, exact: false, period_samples: 128, buffer_periods: 32, deadline: Duration::from_secs(1) }
+        Options {
+            channels,
+            exact: false,
+            append: false,
+            period_samples: 128,
+            buffer_periods: 32,
+            deadline: Duration::from_secs(1),
+        }
     }
 
     /// A WAV file with the given header fields and `data` behind it.

@@ -28,10 +28,12 @@ pub use pitch::{Pace, PaceControl};
 pub use uri::{Uri, UriError};
 pub use volume::{Volume, VolumeError};
 
+use serde::{Deserialize, Serialize};
 use soundpost_core::config::{Channels, Direction, TIMING};
 use soundpost_core::port::{PcmError, PcmIn, PcmOut, Read};
 use soundpost_core::recovery::Step;
 use soundpost_core::time::SAMPLE_RATE_HZ;
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,6 +51,8 @@ pub struct Options {
     pub buffer_periods: u32,
     /// A device that moves nothing for so long stands still.
     pub deadline: Duration,
+    /// A recording that is there already is gone on with.
+    pub append: bool,
 }
 
 impl Options {
@@ -60,11 +64,12 @@ impl Options {
             Direction::Playback => TIMING.playback_periods,
         };
         let deadline = Duration::from_micros(TIMING.device_deadline.as_micros());
-        Self { channels, exact: false, period_samples: TIMING.period_samples, buffer_periods, deadline }
+        Self { channels, exact: false, period_samples: TIMING.period_samples, buffer_periods, deadline, append: false }
     }
 
     /// What is opened of a device without hardware: it takes the periods that it is asked for.
     fn opened(self, description: String, channels: Channels, format: &'static str) -> Opened {
+        let format = format.into();
         Opened {
             description,
             rank: 0,
@@ -85,7 +90,7 @@ impl Options {
 }
 
 /// What was opened. Samples are at 48 kHz, whatever the device's own rate.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// What it is, in words, and why it was chosen if there was a choice.
     pub description: String,
@@ -94,7 +99,7 @@ pub struct Opened {
     /// Channels that core gets or gives.
     pub channels: Channels,
     /// How the device stores a value.
-    pub format: &'static str,
+    pub format: Cow<'static, str>,
     /// The device's rate.
     pub rate_hz: u32,
     /// The device's channels.
@@ -109,7 +114,8 @@ pub struct Opened {
     pub buffer_samples: u32,
     /// Samples that converting the rate holds back.
     pub conversion_samples: u32,
-    /// How its clock can be told how fast to run.
+    /// How its clock can be told how fast to run; of no use to another process.
+    #[serde(skip)]
     pub pace: Option<Pace>,
     /// The ALSA name of its card's controls, if it is a sound card.
     pub card: Option<String>,
@@ -124,6 +130,11 @@ fn in_port(port: &str, device: u32) -> Result<String, OpenError> {
 }
 
 impl Opened {
+    /// What stands for a device that could not be opened.
+    pub(crate) fn nothing(options: Options) -> Self {
+        options.opened("none yet".to_owned(), options.channels, "S16")
+    }
+
     fn named(self, uri: &Uri) -> Self {
         Self { description: format!("{uri}: {}", self.description), ..self }
     }

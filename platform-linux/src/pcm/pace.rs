@@ -164,6 +164,7 @@ mod tests {
 
     fn options() -> Options {
         Options {
+            append: false,
             channels: Channels::Mono,
             exact: false,
             period_samples: 128,

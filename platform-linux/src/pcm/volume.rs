@@ -4,18 +4,19 @@
 use super::Opened;
 use alsa::mixer::{MilliBel, Mixer, Selem, SelemChannelId};
 use alsa::{Output, Round};
+use serde::{Deserialize, Serialize};
 use soundpost_core::config::Direction;
 use std::fmt;
 use std::str::FromStr;
 
 /// A control and what it is to be set to: `Mic=40%`, `Master=-6dB`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     control: String,
     level: Level,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Level {
     /// Of the way from the control's least to its most.
     Percent(u8),
@@ -24,7 +25,7 @@ enum Level {
 }
 
 /// Why a volume is none.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum VolumeError {
     /// It is not written as one.
     #[error(
@@ -37,7 +38,7 @@ pub enum VolumeError {
         /// What was asked for.
         control: String,
         /// `capture` or `playback`.
-        direction: &'static str,
+        direction: String,
         /// What there is.
         there: String,
     },
@@ -103,7 +104,7 @@ impl Volume {
     pub fn set(&self, direction: Direction, opened: &Opened) -> Result<String, VolumeError> {
         let missing = |there: String| VolumeError::Missing {
             control: self.control.clone(),
-            direction: if direction == Direction::Capture { "capture" } else { "playback" },
+            direction: if direction == Direction::Capture { "capture" } else { "playback" }.to_owned(),
             there,
         };
         // What has no controls says so in more words than anybody wants.

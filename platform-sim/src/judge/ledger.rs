@@ -36,7 +36,14 @@ impl Ledger {
     }
 
     /// Looks at the books after a turn. `waiting` packets were handed over and not taken yet.
-    pub fn check<E: Encode>(&mut self, court: &Court, now: Instant, engine: &Capture<E>, truth: MicTruth, waiting: u64) {
+    pub fn check<E: Encode>(
+        &mut self,
+        court: &Court,
+        now: Instant,
+        engine: &Capture<E>,
+        truth: MicTruth,
+        waiting: u64,
+    ) {
         let report = engine.report();
         let frame = u64::from(engine.stream().frame.samples());
         let frames = report.sent + report.dropped() + report.muted;

@@ -38,7 +38,7 @@ pub(crate) fn captured(format: &str, rate: u32) -> Counts {
     let (_device, uri) = device(format, rate);
     let (source, opened) =
         pcm::open_capture(&uri, Options::of(Direction::Capture, Channels::Stereo)).expect("it opens");
-    assert_eq!((opened.rate_hz, opened.format), (rate, format));
+    assert_eq!((opened.rate_hz, &*opened.format), (rate, format));
     let source = std::cell::RefCell::new(source);
     let mut room = [0; PERIOD_VALUES_MAX];
     let values = source.borrow().period() * source.borrow().channels();
@@ -52,7 +52,7 @@ pub(crate) fn played(format: &str, rate: u32) -> Counts {
     let (_device, uri) = device(format, rate);
     let (sink, opened) =
         pcm::open_playback(&uri, Options::of(Direction::Playback, Channels::Stereo)).expect("it opens");
-    assert_eq!((opened.rate_hz, opened.format), (rate, format));
+    assert_eq!((opened.rate_hz, &*opened.format), (rate, format));
     let sink = std::cell::RefCell::new(sink);
     let period = [1_000; PERIOD_VALUES_MAX];
     let values = sink.borrow().period() * sink.borrow().channels();

@@ -177,7 +177,7 @@ impl DeviceStatus {
                 Ok(shown) => shown.clone(),
                 Err(error) => error.to_string(),
             }),
-            format: opened.format.to_owned(),
+            format: opened.format.to_string(),
             rate_hz: opened.rate_hz,
             channels: opened.device_channels,
             period_samples: opened.device_period,

@@ -11,7 +11,7 @@ impl fmt::Display for Status {
         writeln!(f, "  socket     {}", self.socket)?;
         writeln!(f, "  real-time  {}, memory locked {}", yes_no(self.realtime), yes_no(self.memory_locked))?;
         writeln!(f, "capture{}", if capture.muted { " (muted)" } else { "" })?;
-        write!(f, "{}", capture.device)?;
+        write!(f, "{}{}", capture.worker, capture.device)?;
         writeln!(
             f,
             "  stream     {} · {} kbit/s · {} ch · {} ms frames · prepared for {} % of loss",
@@ -33,7 +33,14 @@ impl fmt::Display for Status {
             writeln!(f, "  gain       {:+} dB", capture.gain_db)?;
         }
         let idle = if playback.playing { "" } else { " (idle)" };
-        writeln!(f, "playback{idle}{}", if playback.muted || self.mutes.playback_by_command { " (muted)" } else { "" })?;
+        writeln!(
+            f,
+            "playback{idle}{}",
+            if playback.muted || self.mutes.playback_by_command { " (muted)" } else { "" }
+        )?;
+        if let Some(worker) = &playback.worker {
+            write!(f, "{worker}")?;
+        }
         write!(f, "{playback}")?;
         write!(f, "{}", self.board)?;
         writeln!(f, "clients    {}", self.clients_connected)?;

@@ -1,0 +1,271 @@
+//! Workers die in every way there is, in the middle of sound, and nobody has to reconnect. Each test prints what
+//! docs/processes.md says.
+
+use serde_json::Value;
+use soundpost_core::codec::opus_samples;
+use soundpost_core::wire::{self, Flags, HEADER_LEN, Header, Hello, Kind, Role};
+use soundpost_tests::proc::Program;
+use soundpost_tests::until;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tokio_seqpacket::UnixSeqpacket;
+
+const SOON: Duration = Duration::from_secs(30);
+/// What a machine with much else to do may add to half a second.
+const AGAIN: Duration = Duration::from_millis(1_500);
+/// A worker that hangs is given up after two and a half seconds.
+const HANG: Duration = Duration::from_secs(8);
+
+struct House {
+    dir: tempfile::TempDir,
+    daemon: Program,
+}
+
+impl House {
+    fn open(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("s.sock").display().to_string();
+        let daemon = Program::spawn(&[&["run", "--socket", &socket], args].concat(), &[]);
+        daemon.wait_for_line(|line| line.contains("is ready"), SOON);
+        Self { dir, daemon }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("s.sock")
+    }
+
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.daemon.id())).expect("a process").count()
+    }
+
+    fn children(&self) -> usize {
+        let of = format!("/proc/{0}/task/{0}/children", self.daemon.id());
+        std::fs::read_to_string(of).expect("a process").split_whitespace().count()
+    }
+}
+
+/// A connection that is never renewed.
+struct Client {
+    socket: UnixSeqpacket,
+    room: Vec<u8>,
+}
+
+impl Client {
+    async fn join(path: &Path, role: Role) -> Self {
+        let socket = UnixSeqpacket::connect(path).await.expect("a connection");
+        let mut this = Self { socket, room: vec![0; 70_000] };
+        let mut payload = [0; 64];
+        let hello = Hello { role, takeover: false, redundancy: false, name: "test" };
+        let length = hello.emit(&mut payload).expect("room");
+        this.send(Kind::Hello, &payload[..length]).await;
+        assert_eq!(this.next().await.0.kind, Kind::Welcome);
+        this
+    }
+
+    async fn send(&self, kind: Kind, payload: &[u8]) {
+        let mut out = vec![0; HEADER_LEN + payload.len()];
+        wire::emit(kind, payload, &mut out).expect("room");
+        self.socket.send(&out).await.expect("it is taken");
+    }
+
+    async fn next(&mut self) -> (Header, &[u8]) {
+        let got = tokio::time::timeout(SOON, self.socket.recv(&mut self.room)).await.expect("a message in time");
+        let got = got.expect("a connection").bytes_read();
+        let (header, payload, _) = wire::parse(&self.room[..got]).expect("the daemon speaks the protocol");
+        (header, payload)
+    }
+
+    async fn status(&mut self) -> Value {
+        self.send(Kind::StatusRequest, &[]).await;
+        loop {
+            let (header, payload) = self.next().await;
+            if header.kind == Kind::Status {
+                return serde_json::from_slice(payload).expect("JSON");
+            }
+        }
+    }
+
+    /// Asks until the status is as wanted.
+    async fn status_when(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + SOON;
+        loop {
+            let status = self.status().await;
+            if wanted(&status) {
+                return status;
+            }
+            assert!(Instant::now() < end, "{status}");
+        }
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn pid(status: &Value, direction: &str) -> Option<i32> {
+    status[direction]["worker"]["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok())
+}
+
+fn send(pid: i32, signal: i32) {
+    // SAFETY: the call touches no memory of this process.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "process {pid} is there");
+}
+
+/// What ends a worker. The Rust runtime takes the first SIGSEGV for an overflow of a stack and lets the faulting
+/// instruction try again: a fault comes twice, a signal has to be sent twice.
+const ENDS: [(&str, &[i32], Duration); 4] = [
+    ("SIGKILL", &[libc::SIGKILL], AGAIN),
+    ("SIGSEGV", &[libc::SIGSEGV, libc::SIGSEGV], AGAIN),
+    ("SIGTERM", &[libc::SIGTERM], AGAIN),
+    ("SIGSTOP", &[libc::SIGSTOP], HANG),
+];
+
+fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|after| !after.is_empty() && !after.trim_start().starts_with('Z'))
+}
+
+#[test]
+fn a_listener_that_never_reconnects_hears_again_and_no_sample_is_unaccounted_for() {
+    let house = House::open(&["--capture", "tone:", "--playback", "null"]);
+    runtime().block_on(async {
+        let mut listener = Client::join(&house.socket(), Role::Listener).await;
+        let mut observer = Client::join(&house.socket(), Role::Observer).await;
+        for (name, signals, limit) in ENDS {
+            let status = observer.status_when(|status| status["capture"]["worker"]["state"] == "running").await;
+            let lost = status["capture"]["lost_samples"].as_u64().expect("a number");
+            let worker = pid(&status, "capture").expect("a process");
+            let mut last = listener.next().await.0;
+            signals.iter().for_each(|signal| send(worker, *signal));
+            let (began, mut samples) = (Instant::now(), 960);
+            let first = loop {
+                let (header, payload) = listener.next().await;
+                assert_eq!(header.sequence, last.sequence.wrapping_add(1), "{name}");
+                if header.flags.has(Flags::GAP) {
+                    break header;
+                }
+                (last, samples) = (header, opus_samples(payload).expect("a packet"));
+            };
+            let silent = began.elapsed();
+            let gap = first.media.0 - last.media.0 - u64::from(samples);
+            let clock = first.captured.since(last.captured).as_samples() - u64::from(samples);
+            println!(
+                "capture worker, {name}: heard again after {} ms; {} ms of stream time lost, {} ms by the clock",
+                silent.as_millis(),
+                gap / 48,
+                clock / 48
+            );
+            assert!(silent < limit, "{name}: {silent:?}");
+            assert_eq!(gap % 960, 0, "{name}: the grid is what it was");
+            assert!(gap.abs_diff(clock) < 960 + 480, "{name}: {gap} samples are missing, by the clock {clock}");
+            let status = observer.status_when(|status| status["capture"]["lost_samples"] != lost).await;
+            let counted = status["capture"]["lost_samples"].as_u64().expect("a number") - lost;
+            assert!(counted.abs_diff(gap) < 960, "{name}: {counted} samples are counted, {gap} missing");
+        }
+        let status = observer.status().await;
+        let worker = &status["capture"]["worker"];
+        assert_eq!(
+            (&worker["crashes"], &worker["clean_exits"], &worker["missed_beats"]),
+            (&2.into(), &1.into(), &1.into())
+        );
+        let how = worker["last_end"].as_str().expect("words");
+        assert!(how.contains("no progress for 2000 ms") && how.contains("SIGKILL"), "{how}");
+    });
+}
+
+#[test]
+fn a_talker_that_never_reconnects_is_heard_again() {
+    let house = House::open(&["--capture", "null", "--playback", "null"]);
+    let socket = house.socket().display().to_string();
+    let mut talker = Program::spawn(&["talk", "-i", "tone:", "--socket", &socket], &[]);
+    runtime().block_on(async {
+        let mut observer = Client::join(&house.socket(), Role::Observer).await;
+        for (name, signals, limit) in ENDS {
+            let status = observer.status_when(|status| status["playback"]["playing"] == true).await;
+            let worker = pid(&status, "playback").expect("a process");
+            signals.iter().for_each(|signal| send(worker, *signal));
+            let began = Instant::now();
+            let status = observer
+                .status_when(|status| {
+                    status["playback"]["playing"] == true && pid(status, "playback").is_some_and(|pid| pid != worker)
+                })
+                .await;
+            let silent = began.elapsed();
+            let dropped = &status["playback"]["metrics"]["frames_dropped"];
+            println!(
+                "playback worker, {name}: plays again after {} ms; {dropped} packets dropped so far",
+                silent.as_millis()
+            );
+            assert!(silent < limit, "{name}: {silent:?}");
+        }
+    });
+    assert!(talker.running(), "{}", talker.output());
+}
+
+#[test]
+fn twenty_deaths_leave_neither_descriptors_nor_processes() {
+    let house = House::open(&["--capture", "tone:", "--playback", "null"]);
+    let directions = ["capture", "playback"];
+    runtime().block_on(async {
+        let mut observer = Client::join(&house.socket(), Role::Observer).await;
+        let running = |status: &Value| directions.iter().all(|d| status[d]["worker"]["state"] == "running");
+        let mut status = observer.status_when(running).await;
+        let before = (house.descriptors(), house.children());
+        for round in 1..=10 {
+            directions.iter().filter_map(|direction| pid(&status, direction)).for_each(|pid| send(pid, libc::SIGKILL));
+            status = observer
+                .status_when(|status| {
+                    let counted = |d: &&str| status[d]["worker"]["crashes"] == round;
+                    running(status) && directions.iter().all(|d| counted(d))
+                })
+                .await;
+        }
+        assert_eq!((house.descriptors(), house.children()), before);
+        println!("after 20 deaths: {} descriptors and {} children, as before", before.0, before.1);
+        for direction in directions {
+            let worker = &status[direction]["worker"];
+            assert_eq!(
+                (&worker["starts"], &worker["restarts"], &worker["last_end"]),
+                (&11.into(), &10.into(), &"killed by SIGKILL".into())
+            );
+        }
+    });
+}
+
+#[test]
+fn workers_end_with_their_daemon_however_it_ends() {
+    for (signal, patience) in [(libc::SIGTERM, Duration::from_secs(3)), (libc::SIGKILL, Duration::from_secs(3))] {
+        let mut house = House::open(&["--capture", "tone:", "--playback", "null"]);
+        let status = runtime().block_on(async { Client::join(&house.socket(), Role::Observer).await.status().await });
+        let workers = ["capture", "playback"].map(|direction| pid(&status, direction).expect("a process"));
+        let began = Instant::now();
+        house.daemon.signal(signal);
+        let status = house.daemon.wait_exit(SOON);
+        let took = began.elapsed();
+        assert!(until(patience, || workers.iter().all(|pid| !lives(*pid))), "a worker is left");
+        println!("signal {signal} to the daemon: gone after {} ms, workers too", took.as_millis());
+        assert!(took < patience);
+        assert_eq!(status.success(), signal == libc::SIGTERM);
+    }
+}
+
+#[test]
+fn in_one_process_it_is_the_same() {
+    let house = House::open(&["--in-process", "--capture", "tone:", "--playback", "null"]);
+    assert_eq!(house.children(), 0);
+    runtime().block_on(async {
+        let mut listener = Client::join(&house.socket(), Role::Listener).await;
+        let (first, second) = (listener.next().await.0, listener.next().await.0);
+        assert_eq!(second.media.0 - first.media.0, 960);
+        let status = Client::join(&house.socket(), Role::Observer).await.status().await;
+        assert_eq!(status["capture"]["worker"]["sandbox"]["level"], "none");
+        assert_eq!(status["capture"]["worker"]["state"], "running");
+    });
+}
+
+#[test]
+fn a_worker_is_of_no_use_by_hand() {
+    let mut program = Program::spawn(&["worker", "capture"], &[]);
+    assert_eq!(program.wait_exit(SOON).code(), Some(1));
+    assert!(program.output().contains("started by `soundpost run`"), "{}", program.output());
+}
