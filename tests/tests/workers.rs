@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use soundpost_core::codec::opus_samples;
-use soundpost_core::wire::{self, Flags, HEADER_LEN, Header, Hello, Kind, Role};
+use soundpost_core::wire::{self, Additions, Flags, HEADER_LEN, Header, Hello, Kind, Role};
 use soundpost_tests::proc::Program;
 use soundpost_tests::until;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl Client {
         let socket = UnixSeqpacket::connect(path).await.expect("a connection");
         let mut this = Self { socket, room: vec![0; 70_000] };
         let mut payload = [0; 64];
-        let hello = Hello { role, takeover: false, redundancy: false, name: "test" };
+        let hello = Hello { role, takeover: false, additions: Additions::NONE, name: "test" };
         let length = hello.emit(&mut payload).expect("room");
         this.send(Kind::Hello, &payload[..length]).await;
         assert_eq!(this.next().await.0.kind, Kind::Welcome);
