@@ -8,7 +8,6 @@ use crate::capacity::{
     COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX, PLAYBACK_SLOTS, POOLED_PACKETS, STEPS_PER_TURN,
 };
 use crate::codec::{Decode, Encode, Extent, Payload, opus_samples};
-use crate::config::TIMING;
 use crate::engine::capture::{Capture, Command, Outcome, Shape};
 use crate::engine::playback::{self, Playback};
 use crate::jitter::Arrival;
@@ -16,7 +15,7 @@ use crate::latest::Publisher;
 use crate::meter::{CaptureReport, PlaybackReport, Stopwatch};
 use crate::pitch::CardClock;
 use crate::pool::{Pool, Shared};
-use crate::port::{Clock, PcmError, PcmIn, PcmOut, Read};
+use crate::port::{Clock, PcmError, PcmIn, PcmOut};
 use crate::recovery::{Action, Recovery, Step};
 use crate::signal;
 use crate::time::{Instant, MediaTime, SAMPLE_RATE_HZ, Span};
@@ -81,8 +80,6 @@ pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
     edge: Option<Instant>,
     /// The device lost sound since then.
     gap: bool,
-    /// Since when it answers without sound.
-    idle: Option<Instant>,
     /// A frame was full since the last report.
     frame_done: bool,
     recovery: Recovery,
@@ -126,7 +123,6 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             converted: [0; PERIOD_VALUES_MAX],
             edge: None,
             gap: false,
-            idle: None,
             frame_done: false,
             recovery: Recovery::default(),
             watch: Stopwatch::new(),
@@ -155,7 +151,10 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
         let channels = self.device.channels();
         let values = self.device.period().saturating_mul(channels).min(PERIOD_VALUES_MAX);
         let room = self.period.get_mut(..values).unwrap_or(&mut []);
-        let read = self.device.read(room).and_then(|read| self.in_time(read));
+        let read = match self.device.read(room) {
+            Ok(read) if read.samples == 0 && self.recovery.on_idle(self.clock.now()) => Err(PcmError::Stopped),
+            read => read,
+        };
         match read {
             Ok(read) => {
                 let age = Span::from_samples(u64::from(read.samples).saturating_add(u64::from(read.pending)));
@@ -184,21 +183,6 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             self.report();
         }
         Ok(turn)
-    }
-
-    /// A device that answers again and again without sound stands still, whatever it is that wakes us.
-    fn in_time(&mut self, read: Read) -> Result<Read, PcmError> {
-        if read.samples > 0 {
-            self.idle = None;
-            return Ok(read);
-        }
-        let now = self.clock.now();
-        let since = *self.idle.get_or_insert(now);
-        if now.since(since) < TIMING.device_deadline {
-            return Ok(read);
-        }
-        self.idle = None;
-        Err(PcmError::Stopped)
     }
 
     /// Does about trouble with the device what can be done without opening it again.
@@ -239,7 +223,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     pub fn replace_device(&mut self, device: I) {
         self.device = device;
         self.recovery.on_opened();
-        (self.gap, self.idle) = (true, None);
+        self.gap = true;
     }
 
     /// Takes the commands that wait, so many in one turn; returns how many.

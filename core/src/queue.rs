@@ -57,6 +57,13 @@ impl Queue {
         self.periods
     }
 
+    /// Periods that it begins with again after it ran dry: the fewest, for all but one of them are silence that is heard.
+    /// The others are sound that has come meanwhile.
+    #[must_use]
+    pub const fn periods_when_dry(&self) -> u32 {
+        self.shortest
+    }
+
     /// The device wants sound, and has so much left; whether the queue has another length from now on.
     pub fn on_look(&mut self, now: Instant, left: u32) -> bool {
         self.looked = now;

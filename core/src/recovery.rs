@@ -11,6 +11,7 @@
 //! [`Policy::longest_wait`] and [`Policy::longest_broken_wait`]. Whoever hears of a new card says so with
 //! [`Recovery::on_news`] and need not wait.
 
+use crate::config::TIMING;
 use crate::meter::Recoveries;
 use crate::time::{Instant, Span};
 
@@ -120,6 +121,8 @@ pub struct Recovery {
     stops: u8,
     /// Since when sound moves without an error.
     moving: Option<Instant>,
+    /// Since when it answers, and has no sound.
+    idle: Option<Instant>,
     /// What is wrong now.
     trouble: Option<Fault>,
     /// Attempts to open it since it settled.
@@ -146,6 +149,7 @@ impl Recovery {
             ever: Tried::default(),
             stops: 0,
             moving: None,
+            idle: None,
             trouble: None,
             attempts: 0,
             opened: true,
@@ -174,11 +178,22 @@ impl Recovery {
 
     /// A period has moved.
     pub fn on_moved(&mut self, now: Instant) {
-        (self.lately, self.stops, self.trouble) = (Tried::default(), 0, None);
+        (self.lately, self.stops, self.trouble, self.idle) = (Tried::default(), 0, None, None);
         let since = *self.moving.get_or_insert(now);
         if self.attempts | self.ever.0 != 0 && now.since(since) >= self.policy.settle {
             (self.ever, self.attempts) = (Tried::default(), 0);
         }
+    }
+
+    /// It answers, and has no sound; whether that has been so for too long: then its clock stands still, whatever it is
+    /// that wakes us.
+    pub fn on_idle(&mut self, now: Instant) -> bool {
+        let since = *self.idle.get_or_insert(now);
+        let stands = now.since(since) >= TIMING.device_deadline;
+        if stands {
+            self.idle = None;
+        }
+        stands
     }
 
     /// Something is wrong, or still is.
@@ -244,7 +259,7 @@ impl Recovery {
 
     /// The device was opened again. Whether it works is another matter.
     pub fn on_opened(&mut self) {
-        self.opened = true;
+        (self.opened, self.idle) = (true, None);
         self.counts.reopens = self.counts.reopens.wrapping_add(1);
         // A new device may well be worth being prepared; what is broken was tried enough.
         self.lately = Tried::default();

@@ -56,7 +56,8 @@ impl AlsaOut {
         let bad =
             |error| alsa_open::refusal(name, format!("it does not take its parameters: {}", alsa_open::words(error)));
         this.configure().map_err(bad)?;
-        this.fill_with_silence().map_err(|error| alsa_open::refusal(name, format!("it takes no sound: {error:?}")))?;
+        this.fill_with_silence(this.queue.periods())
+            .map_err(|error| alsa_open::refusal(name, format!("it takes no sound: {error:?}")))?;
         // It was not started, so what it was given must still be there.
         if this.pcm.avail_update().map_err(bad)? >= this.buffer as Frames {
             return Err(alsa_open::no_clock(name));
@@ -69,7 +70,8 @@ impl AlsaOut {
     fn configure(&self) -> alsa::Result<()> {
         let params = self.pcm.sw_params_current()?;
         params.set_avail_min(self.room() as Frames)?;
-        params.set_start_threshold((self.used() - self.block + 1) as Frames)?;
+        let begins = (self.queue.periods_when_dry() as usize - 1) * self.block;
+        params.set_start_threshold((begins + 1) as Frames)?;
         self.pcm.sw_params(&params)
     }
 
@@ -83,11 +85,10 @@ impl AlsaOut {
         self.buffer - self.used() + self.block
     }
 
-    /// Fills the used part but for one period, so that it starts with the next one and the queue is at once as
-    /// long as it will be.
-    fn fill_with_silence(&mut self) -> Result<(), PcmError> {
+    /// Fills so many periods but for one with silence, so that it starts with the next one.
+    fn fill_with_silence(&mut self, periods: u32) -> Result<(), PcmError> {
         self.raw.fill(0);
-        for _ in 1..self.queue.periods() {
+        for _ in 1..periods {
             self.write_raw(self.block)?;
         }
         Ok(())
@@ -181,6 +182,8 @@ impl PcmOut for AlsaOut {
         if ran_dry && self.queue.on_dry(now()) {
             self.configure().map_err(alsa_open::running)?;
         }
-        self.fill_with_silence()
+        // Whoever cannot tell whether it plays gets all of it: room would be taken for sound that has moved.
+        let periods = if ran_dry { self.queue.periods_when_dry() } else { self.queue.periods() };
+        self.fill_with_silence(periods)
     }
 }

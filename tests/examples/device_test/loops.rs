@@ -79,7 +79,9 @@ pub(crate) fn turned_clock(bench: &mut Bench) -> Outcome {
             recorder=$!
             soundpost talk -i alsa:hw:Loopback,1,2 >/tmp/talk.log 2>&1 &
             talker=$!
-            aplay -q -D plughw:Loopback,0,2 /tmp/speech.wav &
+            # Who opens a cable first says what it carries; two at once may disagree, and then it carries silence.
+            until grep -q rate /proc/asound/Loopback/pcm1c/sub2/hw_params; do sleep 0.02; done
+            aplay -q -D plughw:Loopback,0,2 /tmp/speech.wav 2>/tmp/aplay.log &
             sleep {SETTLING}
             soundpost status --json >/tmp/early.json
             sleep {JUDGED}
