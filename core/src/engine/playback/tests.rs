@@ -481,3 +481,14 @@ fn gain_and_mute_of_a_speaker_change_on_a_ramp() {
     assert_eq!((report.commands, report.is_muted, report.gain.millibels()), (3, false, -600));
     assert!(report.level.peak.abs_diff(5_012) < 12, "the meter shows what is heard: {}", report.level.peak);
 }
+
+#[test]
+fn three_packets_after_ten_seconds_of_nothing_are_heard_whole() {
+    let mut world = World::new();
+    world.play(10_000);
+    world.stream(1..4);
+    world.play(300);
+    for n in 1..4 {
+        assert!(world.is_whole(n), "packet {n}: {} samples of {FRAME}", world.count(n));
+    }
+}
