@@ -60,7 +60,7 @@ pub enum RunError {
         /// Which.
         direction: &'static str,
         /// The device that was asked for.
-        uri: Choice,
+        uri: Box<Choice>,
         /// What is wrong.
         source: StartError,
     },
@@ -91,7 +91,7 @@ pub fn run(
     let (panel, gate) = Parts::open(&settings.wiring)?.split();
     let grants = rt::prepare();
     let failed = |direction, uri: &Choice| {
-        let uri = uri.clone();
+        let uri = Box::new(uri.clone());
         move |source| RunError::Start { direction, uri, source }
     };
     let mut capture = CaptureSide::start(&settings.capture, settings.stream, settings.wiring.begins_muted())
