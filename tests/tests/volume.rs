@@ -45,11 +45,11 @@ fn gains_move_both_levels_by_what_they_say_and_touch_no_control_of_the_card() {
     let talker = house.soundpost(&["talk", "-i", "tone:440"]);
     talker.wait_for_line(|line| line.contains("talking"), SOON);
     let mut status = serde_json::Value::Null;
-    // The device's tone has its peaks at 8000, -12.2 dB.
+    // The device's tone has its peaks at 8000, -12.2 dB; between two of them the meter falls a little.
     let settled = until(SOON, || {
         status = house.status();
         let level = |direction: &str| status[direction]["device"]["level_dbfs"].as_f64().unwrap_or(-99.0);
-        (level("capture") + 18.2).abs() < 0.2 && level("playback") > -40.0
+        (-20.0..=-18.1).contains(&level("capture")) && level("playback") > -40.0
     });
     assert!(settled, "{status}");
     assert_eq!(
@@ -81,11 +81,11 @@ fn a_cards_volume_is_set_by_name_and_again_when_it_comes_back() {
     assert_eq!(status["capture"]["device"]["volume"], "Mic 40 % (-10 dB)");
     assert_eq!(status["playback"]["device"]["volume"], "Speaker 48 % (-6 dB), switched off");
     house.soundpost(&["status"]).wait_for_line(|line| line.contains("volume     Mic 40 % (-10 dB)"), SOON);
-    let sets = house.microphone.seen().volume_sets;
+    // Without power it forgets.
     house.microphone.change(|wishes| wishes.gone = 1);
-    assert!(until(SOON, || house.status()["capture"]["device"]["state"] == "lost"));
+    assert!(until(SOON, || house.microphone.seen().volume[0] == 0), "nobody looks after it");
     house.microphone.change(|wishes| wishes.gone = 0);
-    assert!(until(SOON, || house.microphone.seen().volume_sets > sets), "it is set again");
+    assert!(until(SOON, || house.microphone.seen().volume[0] == 40), "it is not set again");
 }
 
 #[test]
@@ -115,40 +115,36 @@ fn a_control_that_is_not_there_or_cannot_do_that_is_named_with_what_there_is() {
 }
 
 #[test]
-fn after_ten_seconds_of_silence_a_short_beep_is_heard_whole() {
-    const LOUD: i16 = 12_000;
+fn a_short_beep_after_ten_seconds_of_silence_is_heard_whole_by_a_device_that_is_kept_warm() {
+    const LOUD: f64 = 12_000.0;
     let house = House::new();
     let daemon = house.run(&[]);
     daemon.wait_for_line(|line| line.contains("is ready"), SOON);
-    let beep = house.socket.path().join("beep.wav");
+    let path = house.socket.path().join("beep.wav");
     let spec = hound::WavSpec {
         channels: 1,
         sample_rate: 48_000,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
-    let mut file = hound::WavWriter::create(&beep, spec).expect("a file");
-    // 50 ms of a tone of 1 kHz and nothing before or behind it.
-    for n in 0..2_400 {
+    let mut file = hound::WavWriter::create(&path, spec).expect("a file");
+    // 50 ms of 1 kHz between ten seconds and half a second of nothing.
+    for n in 0..480_000 + 2_400 + 24_000_u32 {
+        let beeps = (480_000..482_400).contains(&n);
         let phase = f64::from(n) / 48.0 * std::f64::consts::TAU;
-        file.write_sample((f64::from(LOUD) * phase.sin()) as i16).expect("a sample");
+        file.write_sample(if beeps { (LOUD * phase.sin()) as i16 } else { 0 }).expect("a sample");
     }
     file.finalize().expect("a file");
-    let whole = 2_400.0 * f64::from(LOUD) * std::f64::consts::FRAC_2_PI * 2.0;
-    let idle = Instant::now();
-    for round in 0..2 {
-        let wait = if round == 0 { Duration::ZERO } else { Duration::from_secs(10) };
-        let moved = house.speaker.seen().moved;
-        assert!(
-            until(SOON, || house.speaker.seen().moved >= moved + wait.as_secs() * 47_000),
-            "the device is kept warm"
-        );
-        let before = house.speaker.seen().values;
-        let mut talker = house.soundpost(&["talk", "-i", &format!("file:{}", beep.display())]);
-        assert!(talker.wait_exit(SOON).success(), "{}", talker.output());
-        let heard = || (house.speaker.seen().values - before) as f64 / whole;
-        assert!(until(SOON, || heard() > 0.9), "{:.2} of the beep", heard());
-        println!("a beep of 50 ms after {:?}: {:.0} % of it heard", idle.elapsed(), heard() * 100.0);
-        assert_eq!(house.speaker.seen().opens, 1);
-    }
+    let (began, idle) = (Instant::now(), house.speaker.seen());
+    let mut talker = house.soundpost(&["talk", "-i", &format!("file:{}", path.display())]);
+    assert!(talker.wait_exit(Duration::from_secs(60)).success(), "{}", talker.output());
+    // Both channels of the device.
+    let whole = 2_400.0 * LOUD * std::f64::consts::FRAC_2_PI * 2.0;
+    let heard = || (house.speaker.seen().values - idle.values) as f64 / whole;
+    assert!(until(SOON, || heard() > 0.95), "{:.0} % of the beep", heard() * 100.0);
+    let moved = house.speaker.seen().moved - idle.moved;
+    println!("a beep of 50 ms after 10 s of silence: {:.0} % of it heard", heard() * 100.0);
+    assert_eq!(house.speaker.seen().opens, 1);
+    // Counted generously: a busy machine leaves some out.
+    assert!(moved as f64 > began.elapsed().as_secs_f64() * 40_000.0, "{moved} samples: the device was not kept warm");
 }

@@ -76,7 +76,7 @@ pub enum RunError {
         /// Which.
         direction: &'static str,
         /// The device that was asked for.
-        uri: Choice,
+        uri: Box<Choice>,
         /// What is wrong.
         why: String,
     },
@@ -109,7 +109,7 @@ pub fn run(
     rt::prepare_io();
     let directions = [Direction::Capture, Direction::Playback];
     let [capture, playback] = directions.map(|direction| keep::ward(direction, settings.launch.clone()));
-    let uris = [settings.capture.clone(), settings.playback.clone()];
+    let uris = [&settings.capture, &settings.playback].map(|uri| Box::new(uri.clone()));
     let hub = Rc::new(Hub::new(settings, [capture.books(), playback.books()], panel));
     let mut keepers =
         [Keeper::new(&hub, Direction::Capture, capture), Keeper::new(&hub, Direction::Playback, playback)];

@@ -339,6 +339,8 @@ SND_PCM_PLUGIN_DEFINE_FUNC(trouble)
 	int refused = control->gone ? ENODEV : (int)control->open_errno;
 	if (!refused && control->held && kill(control->held, 0) == 0)
 		refused = EBUSY;
+	if (control->gone)
+		control->volume[0] = control->volume[1] = 0; /* as after power was off */
 	if (refused) {
 		munmap((void *)control, sizeof *control);
 		return -refused;

@@ -30,10 +30,11 @@ const RINGS: [&[&str]; 5] = [
 ];
 
 /// Which module may use which other one of its own ring.
-const SIBLINGS: [(&str, &str); 15] = [
+const SIBLINGS: [(&str, &str); 16] = [
     ("config", "time"),
     ("capacity", "config"),
     ("meter", "time"),
+    ("meter", "config"),
     ("meter", "signal"),
     ("pool", "sync"),
     ("latest", "sync"),

@@ -481,3 +481,14 @@ fn gain_and_mute_of_a_speaker_change_on_a_ramp() {
     assert_eq!((report.commands, report.is_muted, report.gain.millibels()), (3, false, -600));
     assert!(report.level.peak.abs_diff(5_012) < 12, "the meter shows what is heard: {}", report.level.peak);
 }
+
+#[test]
+fn three_packets_after_ten_seconds_of_nothing_are_heard_but_for_five_milliseconds_of_beginning() {
+    let mut world = World::new();
+    world.play(10_000);
+    world.stream(1..4);
+    world.play(300);
+    // At most a period that would come before its time, and the fade in.
+    assert!(world.count(1) >= FRAME as usize - 2 * PERIOD, "{} samples of {FRAME}", world.count(1));
+    assert!(world.is_whole(2) && world.is_whole(3));
+}
