@@ -11,7 +11,7 @@ mod timing;
 
 pub use board::{BOARD, BoardTiming};
 pub use playout::{Playout, Terms};
-pub use text::ConfigError;
+pub use text::{ConfigError, switch};
 pub use timing::{TIMING, Timing};
 
 use crate::time::SAMPLE_RATE_HZ;
@@ -469,6 +469,31 @@ impl Bitrate {
     #[must_use]
     pub const fn bps(self) -> u32 {
         self.0
+    }
+}
+
+impl Content {
+    /// As it is written in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Program => "program",
+        }
+    }
+}
+
+impl SignalKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Voice, Self::Music];
+
+    /// As it is written in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Music => "music",
+        }
     }
 }
 

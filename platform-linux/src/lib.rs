@@ -6,6 +6,7 @@
 pub mod board;
 pub mod cli;
 pub mod client;
+pub mod configuration;
 pub mod cs;
 pub mod daemon;
 pub mod direction;

@@ -206,19 +206,14 @@ fn what_the_governor_does_is_what_the_table_says() {
     let mut table = "# The governor's decisions, from ultra, and not real sound in % and mean delay in ms, governed and not; 5 min, trouble from 60 s on\n".to_owned();
     let link = Link { delay: Time::ms(10), jitter: Time::ms(2), ..Link::default() };
     let fault = |kind, on, at, lasts| Fault::new(Time::ms(at), Time::ms(lasts), on, kind);
-    let squeeze = |kbps: f64| Fault {
-        bandwidth: Some(Kbps(kbps)),
-        ..fault(Kind::Squeeze, Part::ListenerLink, 60_000, 60_000)
-    };
+    let squeeze =
+        |kbps: f64| Fault { bandwidth: Some(Kbps(kbps)), ..fault(Kind::Squeeze, Part::ListenerLink, 60_000, 60_000) };
     let loss = |percent, lasts| Fault {
         percent: Some(Percent(percent)),
         ..fault(Kind::Loss, Part::ListenerLink, 60_000, lasts)
     };
-    let starve = Fault {
-        audio: Some(Time::ms(12)),
-        io: Some(Time::ms(40)),
-        ..fault(Kind::Starve, Part::Host, 60_000, 30_000)
-    };
+    let starve =
+        Fault { audio: Some(Time::ms(12)), io: Some(Time::ms(40)), ..fault(Kind::Starve, Part::Host, 60_000, 30_000) };
     for (name, faults, most) in [
         ("bandwidth drops to 100 kbit/s for a minute", vec![squeeze(100.0)], 8),
         ("bandwidth drops to 35 kbit/s for a minute", vec![squeeze(35.0)], 8),

@@ -1,5 +1,6 @@
 //! The command line: words in, words out, exit code 0 (done), 1 (failed) or 2 (wrong usage).
 
+mod config;
 mod devices;
 mod listen;
 mod live;
@@ -7,6 +8,7 @@ mod log;
 mod run;
 mod status;
 mod talk;
+mod told;
 
 use crate::socket;
 use clap::{Args, Parser, Subcommand};
@@ -42,6 +44,8 @@ struct Cli {
 enum Verb {
     /// Serve: capture for listeners, play what a talker sends.
     Run(run::Run),
+    /// Print the configuration that would be used, and where each value comes from.
+    Config(config::Config),
     /// List sound devices and what each can do.
     Devices(devices::Devices),
     /// Hear what a daemon captures.
@@ -82,7 +86,7 @@ struct StreamArgs {
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
     /// Coded channels, 1 or 2 [default: the preset's].
-    #[arg(long, value_name = "COUNT", value_parser = channels)]
+    #[arg(long, value_name = "COUNT")]
     channels: Option<Channels>,
 }
 
@@ -96,11 +100,6 @@ impl StreamArgs {
         stream.tuning.rate = self.rate.unwrap_or(stream.tuning.rate);
         stream
     }
-}
-
-fn channels(text: &str) -> Result<Channels, String> {
-    let count = text.parse::<u32>().map_err(|_| "not a number of channels; allowed: 1 (mono) or 2 (stereo)")?;
-    Channels::from_count(count).map_err(|error| error.to_string())
 }
 
 /// A length of time with its unit: `500ms`, `10s`, `2min`, `1h`.
@@ -120,6 +119,7 @@ pub fn main() -> ExitCode {
     log::start(cli.log_level);
     let done = match cli.verb {
         Verb::Run(verb) => verb.run(),
+        Verb::Config(verb) => verb.run(),
         Verb::Devices(verb) => verb.run(),
         Verb::Listen(verb) => verb.run(),
         Verb::Talk(verb) => verb.run(),

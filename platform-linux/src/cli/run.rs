@@ -1,56 +1,20 @@
 //! `soundpost run`: the daemon.
 
-use super::{Outcome, SocketArg, StreamArgs, live};
-use crate::board::Wiring;
-use crate::daemon::{self, Settings, status::Status};
-use crate::gpio::PinName;
-use crate::pcm::Choice;
+use super::told::Told;
+use super::{Outcome, live};
+use crate::daemon::{self, status::Status};
 use clap::Args;
-use soundpost_core::config::{Content, Direction, Playout};
 
 /// Serve: capture for listeners, play what a talker sends.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Where sound comes from: alsa:NAME, usb:PORT, file:PATH.wav[?loop], tone:, null or auto; several, separated by
-    /// commas, are tried in this order.
-    #[arg(long, default_value = "auto", value_name = "URI")]
-    capture: Choice,
-    /// Where a talker's sound goes: alsa:NAME, usb:PORT, file:PATH.wav, null or auto, or several.
-    #[arg(long, default_value = "auto", value_name = "URI")]
-    playback: Choice,
-    /// What is captured: voice (a microphone, mono) or program (HDMI or line in, stereo).
-    #[arg(long, default_value = "voice", value_name = "KIND")]
-    content: Content,
-    /// Pin of a lamp that is lit while the microphone is live, such as gpiochip0/17[,active-low].
-    #[arg(long, value_name = "PIN")]
-    lamp: Option<PinName>,
-    /// Pin of a switch that mutes the microphone, such as gpiochip0/27[,active-low][,pull-up|,pull-down].
-    #[arg(long, value_name = "PIN")]
-    mute_switch: Option<PinName>,
-    /// Pin of the amplifier's power, on while somebody talks, such as gpiochip0/22[,active-low].
-    #[arg(long, value_name = "PIN")]
-    amp: Option<PinName>,
-    /// What a talker's sound is played with, delay or gaps: low, balanced, smooth or frozen.
-    #[arg(long, default_value = "balanced", value_name = "PROFILE")]
-    playout: Playout,
     #[command(flatten)]
-    stream: StreamArgs,
-    #[command(flatten)]
-    socket: SocketArg,
+    told: Told,
 }
 
 impl Run {
     pub(super) fn run(self) -> Outcome {
-        let settings = Settings {
-            quality: self.stream.quality,
-            stream: self.stream.stream(Direction::Capture, self.content),
-            talk: self.stream.quality.stream(Direction::Playback, self.content),
-            socket: self.socket.path(),
-            capture: self.capture,
-            playback: self.playback,
-            playout: self.playout,
-            wiring: Wiring { lamp: self.lamp, mute_switch: self.mute_switch, amp: self.amp },
-        };
+        let settings = self.told.effective()?.settings();
         let tick = live::wanted().then_some(show as fn(&Status));
         daemon::run(settings, announce, tick)?;
         Ok(())

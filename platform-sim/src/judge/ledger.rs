@@ -36,7 +36,14 @@ impl Ledger {
     }
 
     /// Looks at the books after a turn. `waiting` packets were handed over and not taken yet.
-    pub fn check<E: Encode>(&mut self, court: &Court, now: Instant, engine: &Capture<E>, truth: MicTruth, waiting: u64) {
+    pub fn check<E: Encode>(
+        &mut self,
+        court: &Court,
+        now: Instant,
+        engine: &Capture<E>,
+        truth: MicTruth,
+        waiting: u64,
+    ) {
         let report = engine.report();
         let frame = u64::from(engine.stream().frame.samples());
         let frames = report.sent + report.dropped() + report.muted;
@@ -45,6 +52,9 @@ impl Ledger {
         if report.captured_samples + report.lost_samples != stream_time {
             let (captured, lost) = (report.captured_samples, report.lost_samples);
             accuse(format!("{captured} samples captured and {lost} lost are not {stream_time} of stream time"));
+        }
+        if self.frame == 0 {
+            self.frame = frame;
         }
         if frame != self.frame {
             // Frames become another length between two turns, or after the one frame that a turn completes.

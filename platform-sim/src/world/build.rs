@@ -1,8 +1,8 @@
 //! How a world is put together from a scenario.
 
+use super::care::Care;
 use super::clients::Client;
 use super::ends::{Ground, Receiver, Sender};
-use super::care::Care;
 use super::repeats::Talk;
 use super::worker::Worker;
 use super::{DAWN, Event, Line, Options, Panel, Way, World};
