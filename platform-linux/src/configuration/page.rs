@@ -27,7 +27,7 @@ pub fn example() -> String {
         let _ = writeln!(text, "\n# {}\n# Allowed: {}.", key.doc, key.allowed());
         let _ = match (key.show)(&defaults) {
             Some(value) => writeln!(text, "# {} = {}", key.name(), quoted(&value)),
-            None => writeln!(text, "# {} = {}    (not set: {})", key.name(), quoted(key.example), key.unset),
+            None => writeln!(text, "# Not set: {}.\n# {} = {}", key.unset, key.name(), quoted(key.example)),
         };
     }
     text
