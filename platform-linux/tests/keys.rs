@@ -7,9 +7,9 @@ use soundpost_linux::client::Connection;
 use soundpost_linux::configuration::{Effective, KEYS, Sources, load, page};
 use soundpost_linux::opus::OpusEncoder;
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// How a key is seen to do something.
 enum Seen {
@@ -78,6 +78,8 @@ fn packets(stream: &Stream) -> Vec<Vec<u8>> {
 struct Daemon {
     child: Child,
     socket: PathBuf,
+    /// It goes on writing there.
+    out: BufReader<ChildStdout>,
 }
 
 impl Drop for Daemon {
@@ -100,9 +102,10 @@ impl Daemon {
         let mut command = soundpost(&["run", "--config", "soundpost.toml"]);
         command.current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
         let socket = good(text).settings().socket;
-        let mut this = Self { child: command.spawn().expect("the program"), socket };
-        let out = BufReader::new(this.child.stdout.take().expect("piped"));
-        if out.lines().map_while(Result::ok).any(|line| line.contains("is ready")) {
+        let mut child = command.spawn().expect("the program");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut this = Self { child, socket, out };
+        if this.out.by_ref().lines().map_while(Result::ok).any(|line| line.contains("is ready")) {
             return Ok(this);
         }
         let errors = BufReader::new(this.child.stderr.take().expect("piped"));
@@ -152,11 +155,11 @@ fn every_key_does_something() {
                 assert_ne!(before, after, "{key} = {value} changes no packet");
             }
             Seen::Status(value, pointer) => {
-                let (before, after) = (started("null").status(pointer), started(value).status(pointer));
+                let [before, after] = ["null", value].map(|value| started(value).status(pointer));
                 assert_ne!(before, after, "{key}");
             }
             Seen::Welcome(value) => {
-                let (before, after) = (started("").welcome(), started(value).welcome());
+                let [before, after] = ["", value].map(|value| started(value).welcome());
                 assert_ne!(before, after, "{key}");
             }
             Seen::Terms(value) => {

@@ -106,6 +106,8 @@ pub enum Takes {
     Frame,
     /// The next talker is told.
     Talker,
+    /// It takes effect between two periods.
+    Period,
     /// The device is opened anew.
     Device,
     /// The daemon is started anew.
@@ -344,7 +346,7 @@ pub const KEYS: &[Key] = &[
         "word",
         "",
         "low",
-        Restart,
+        Period,
         profile = parsed,
         shown,
         "What sound is played with, delay or gaps."

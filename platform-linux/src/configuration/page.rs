@@ -50,6 +50,7 @@ pub fn reference() -> String {
             (key.show)(&defaults).map_or_else(|| key.unset.to_owned(), |value| format!("`{}`", quoted(&value)));
         let takes = match key.takes {
             Takes::Frame => "between two frames",
+            Takes::Period => "between two periods",
             Takes::Talker => "with the next talker",
             Takes::Device => "the device is opened anew",
             Takes::Restart => "with the next start",
