@@ -6,11 +6,13 @@
 
 mod board;
 mod playout;
+mod seam;
 mod text;
 mod timing;
 
 pub use board::{BOARD, BoardTiming};
 pub use playout::{Playout, Terms};
+pub use seam::SEAM;
 pub use text::{ConfigError, switch};
 pub use timing::{TIMING, Timing};
 
@@ -469,31 +471,6 @@ impl Bitrate {
     #[must_use]
     pub const fn bps(self) -> u32 {
         self.0
-    }
-}
-
-impl Content {
-    /// As it is written in configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Voice => "voice",
-            Self::Program => "program",
-        }
-    }
-}
-
-impl SignalKind {
-    /// Both kinds.
-    pub const ALL: [Self; 2] = [Self::Voice, Self::Music];
-
-    /// As it is written in configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Voice => "voice",
-            Self::Music => "music",
-        }
     }
 }
 

@@ -65,6 +65,31 @@ impl fmt::Display for ConfigError {
 
 impl core::error::Error for ConfigError {}
 
+impl Content {
+    /// As it is written in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Program => "program",
+        }
+    }
+}
+
+impl SignalKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Voice, Self::Music];
+
+    /// As it is written in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Music => "music",
+        }
+    }
+}
+
 impl FromStr for Quality {
     type Err = ConfigError;
     fn from_str(text: &str) -> Result<Self, ConfigError> {
