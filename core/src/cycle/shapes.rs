@@ -6,7 +6,7 @@ use heapless::spsc::{Consumer, Producer};
 
 /// The rings in which encoders come to a capture rig, and leave it.
 pub struct ShapeLinks<'a, E> {
-    /// Each comes before its [`Command::Reshape`].
+    /// Each comes before its [`Command::Reshape`](crate::engine::capture::Command::Reshape).
     pub fresh: Consumer<'a, Shape<E>>,
     /// For each that came, one leaves, some time later. As long as there is no room here, none is taken.
     pub spent: Producer<'a, E>,
