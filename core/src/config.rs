@@ -8,6 +8,7 @@ mod board;
 mod gain;
 mod limits;
 mod playout;
+mod seam;
 mod text;
 mod timing;
 
@@ -15,7 +16,8 @@ pub use board::{BOARD, BoardTiming};
 pub use gain::Gain;
 pub use limits::{Allowance, LIMITS, Limits};
 pub use playout::{Playout, Terms};
-pub use text::ConfigError;
+pub use seam::SEAM;
+pub use text::{ConfigError, switch};
 pub use timing::{TIMING, Timing};
 
 use crate::time::SAMPLE_RATE_HZ;

@@ -4,11 +4,15 @@
 //! bounded amount of work and returns; it never allocates, locks or formats. Nothing leaves the thread but
 //! handles, through single-producer rings, and reports, through latest-value cells.
 
+mod shapes;
+
+pub use shapes::ShapeLinks;
+
 use crate::capacity::{
     COMMANDS_PER_TURN, HANDOVER_RING_LEN, PERIOD_VALUES_MAX, PLAYBACK_SLOTS, POOLED_PACKETS, STEPS_PER_TURN,
 };
 use crate::codec::{Decode, Encode, Extent, Payload, opus_samples};
-use crate::engine::capture::{Capture, Command, Outcome, Shape};
+use crate::engine::capture::{Capture, Command, Outcome};
 use crate::engine::playback::{self, Playback};
 use crate::jitter::Arrival;
 use crate::latest::Publisher;
@@ -22,6 +26,7 @@ use crate::time::{Instant, MediaTime, SAMPLE_RATE_HZ, Span};
 use crate::wire::redundant::Copied;
 use crate::wire::{Flags, Frame};
 use heapless::spsc::{Consumer, Producer};
+use shapes::{Shapes, enqueue};
 
 /// A frame and when it arrived, on its way to the playback thread.
 #[derive(Clone, Debug)]
@@ -84,15 +89,7 @@ pub struct CaptureRig<'a, 'p, I, C, E, const N: usize> {
     frame_done: bool,
     recovery: Recovery,
     watch: Stopwatch,
-    shapes: Option<ShapeLinks<'a, E>>,
-}
-
-/// The rings in which encoders come to a capture rig, and leave it.
-pub struct ShapeLinks<'a, E> {
-    /// Each comes before its [`Command::Reshape`].
-    pub fresh: Consumer<'a, Shape<E>>,
-    /// For each that came, one leaves, some time later. As long as there is no room here, none is taken.
-    pub spent: Producer<'a, E>,
+    shapes: Shapes<'a, E>,
 }
 
 /// The rings and the pool of a capture rig.
@@ -126,15 +123,14 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             frame_done: false,
             recovery: Recovery::default(),
             watch: Stopwatch::new(),
-            shapes: None,
+            shapes: Shapes::NONE,
         }
     }
 
     /// The same rig, which can be given other encoders.
     #[must_use]
-    pub fn with_shapes(mut self, shapes: ShapeLinks<'a, E>) -> Self {
-        self.shapes = Some(shapes);
-        self
+    pub fn with_shapes(self, shapes: ShapeLinks<'a, E>) -> Self {
+        Self { shapes: Shapes::through(shapes), ..self }
     }
 
     /// The engine, to look at.
@@ -229,9 +225,9 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     /// Takes the commands that wait, so many in one turn; returns how many.
     fn obey(&mut self) -> u32 {
         let mut taken = 0_u32;
-        self.let_go();
+        self.shapes.let_go(&mut self.engine);
         for _ in 0..COMMANDS_PER_TURN {
-            if self.commands.peek() == Some(&Command::Reshape) && !self.reshape() {
+            if self.commands.peek() == Some(&Command::Reshape) && !self.shapes.take_over(&mut self.engine) {
                 break;
             }
             let Some(command) = self.commands.dequeue() else {
@@ -250,31 +246,6 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
             self.report();
         }
         taken
-    }
-
-    /// Gives the engine the encoder that came with a command, if there is room for the one that goes.
-    fn reshape(&mut self) -> bool {
-        self.let_go();
-        let Some(shapes) = &mut self.shapes else { return true };
-        if self.engine.has_spent() || !has_room(&shapes.spent) {
-            return false;
-        }
-        if let Some(shape) = shapes.fresh.dequeue() {
-            self.engine.reshape(shape);
-        }
-        self.let_go();
-        true
-    }
-
-    /// An encoder that is not needed any more leaves the thread.
-    fn let_go(&mut self) {
-        if let Some(shapes) = &mut self.shapes
-            && has_room(&shapes.spent)
-            && let Some(encoder) = self.engine.take_spent()
-        {
-            // There is room.
-            let _ = enqueue(&mut shapes.spent, encoder);
-        }
     }
 
     /// The device is over: the frame under way goes out, filled up with silence.
@@ -369,21 +340,6 @@ fn mend(
     }
     // It has a new complaint each time: next turn goes on from here.
     Ok(false)
-}
-
-/// Puts `item` into `ring`, or gives it back when that is full.
-fn enqueue<T>(ring: &mut Producer<'_, T>, item: T) -> Result<(), T> {
-    if has_no_length(ring) { Err(item) } else { ring.enqueue(item) }
-}
-
-fn has_room<T>(ring: &Producer<'_, T>) -> bool {
-    !has_no_length(ring) && ring.ready()
-}
-
-/// A ring has room for one at least, but nothing in the type says so, and heapless divides by its length: asking is what
-/// leaves no panic behind.
-fn has_no_length<T>(ring: &Producer<'_, T>) -> bool {
-    ring.capacity().wrapping_add(1) == 0
 }
 
 /// Everything that the playback thread owns.

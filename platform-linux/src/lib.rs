@@ -5,6 +5,7 @@
 
 pub mod board;
 pub mod cli;
+pub mod configuration;
 pub mod cs;
 pub mod daemon;
 pub mod direction;

@@ -3,7 +3,7 @@
 use opus::{Bandwidth, Bitrate, Channels, Decoder, Encoder, Signal};
 use soundpost_core::capacity::PAYLOAD_MAX;
 use soundpost_core::codec::{CodecError, Decode, Encode, Input};
-use soundpost_core::config::{self, Application, Rate, SignalKind, Stream, Tuning};
+use soundpost_core::config::{self, Application, Rate, SEAM, SignalKind, Stream, Tuning};
 use soundpost_core::time::SAMPLE_RATE_HZ;
 
 /// An encoder for one stream.
@@ -14,17 +14,11 @@ pub struct OpusEncoder {
     channels: usize,
     application: Application,
     tuning: Tuning,
-    frame: usize,
+    /// Samples in the latest frame.
+    frame: u32,
     /// What is coded next joins on to what another encoder coded.
     joins: bool,
 }
-
-/// Bits a second, for each channel, of the frames beside a seam, which have to do without prediction: enough, and enough
-/// for libopus to prefer CELT to its speech modes. Short frames have the same overhead in fewer bits.
-const SEAM_BPS: u32 = 64_000;
-const SHORT_SEAM_BPS: u32 = 128_000;
-/// Shorter frames have no speech modes.
-const SHORT_SAMPLES: usize = 480;
 
 /// A decoder. It decodes packets of any channel count to the one it was made for.
 #[derive(Debug)]
@@ -53,7 +47,7 @@ impl OpusEncoder {
             channels: stream.channels.count(),
             application: stream.application,
             tuning: stream.tuning,
-            frame: stream.frame.samples() as usize,
+            frame: stream.frame.samples(),
             joins: false,
         };
         this.set(stream.tuning)?;
@@ -80,8 +74,8 @@ impl OpusEncoder {
     /// nothing else. Where speech modes are at work, libopus goes from them to CELT and back by itself without a seam: it
     /// is made to prefer CELT for that while. Sizes are constant meanwhile, so that no later frame has to save.
     fn lean_on_celt(&mut self) -> Result<(), opus::Error> {
-        let bps = if self.frame < SHORT_SAMPLES { SHORT_SEAM_BPS } else { SEAM_BPS };
-        let bps = (bps * self.channels as u32).max(self.tuning.bitrate.bps());
+        let bps = SEAM.bps_of(self.frame) * self.channels as u32;
+        let bps = bps.max(self.tuning.bitrate.bps());
         let encoder = &mut self.encoder;
         encoder.set_prediction_disabled(true)?;
         encoder.set_vbr(false)?;
@@ -99,7 +93,7 @@ impl OpusEncoder {
 impl Encode for OpusEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
         let length = self.encoder.encode(pcm, out).map_err(refused)?;
-        self.frame = pcm.len() / self.channels;
+        self.frame = (pcm.len() / self.channels) as u32;
         if std::mem::take(&mut self.joins) {
             self.encoder.set_prediction_disabled(false).map_err(refused)?;
             self.set(self.tuning).map_err(refused)?;

@@ -1,6 +1,6 @@
 //! Configuration as text: names become types, and what cannot become one is named with what is allowed.
 
-use super::{Bitrate, Content, FrameLen, Playout, Quality, Rate};
+use super::{Bitrate, Channels, Complexity, Content, FrameLen, Playout, Quality, Rate, SignalKind};
 use core::fmt;
 use core::str::FromStr;
 
@@ -22,6 +22,14 @@ pub enum ConfigError {
     Frame,
     /// Not an encoder effort.
     Complexity(u8),
+    /// No number for it.
+    ComplexityText,
+    /// No number of channels.
+    ChannelsText,
+    /// Not a kind of sound.
+    Signal,
+    /// Neither yes nor no.
+    Switch,
     /// Not a preset.
     Quality,
     /// Not a kind of content.
@@ -46,6 +54,10 @@ impl fmt::Display for ConfigError {
             Self::Complexity(value) => {
                 write!(f, "complexity {value} is out of range; allowed: 0 to 10")
             }
+            Self::ComplexityText => f.write_str("not a complexity; allowed: 0 to 10"),
+            Self::ChannelsText => f.write_str("not a number of channels; allowed: 1 (mono) or 2 (stereo)"),
+            Self::Signal => f.write_str("not a kind of sound; allowed: voice or music"),
+            Self::Switch => f.write_str("neither on nor off; allowed: true or false"),
             Self::Quality => f.write_str("not a quality preset; allowed: low, medium, high or ultra"),
             Self::Content => f.write_str("not a kind of content; allowed: voice or program"),
             Self::Gain => f.write_str("not a gain; allowed: -60dB to 20dB, in steps of 0.01"),
@@ -55,6 +67,31 @@ impl fmt::Display for ConfigError {
 }
 
 impl core::error::Error for ConfigError {}
+
+impl Content {
+    /// As it is written in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Program => "program",
+        }
+    }
+}
+
+impl SignalKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Voice, Self::Music];
+
+    /// As it is written in configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Voice => "voice",
+            Self::Music => "music",
+        }
+    }
+}
 
 impl FromStr for Quality {
     type Err = ConfigError;
@@ -78,6 +115,39 @@ impl FromStr for Content {
             "program" => Ok(Self::Program),
             _ => Err(ConfigError::Content),
         }
+    }
+}
+
+impl FromStr for Complexity {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        text.parse().map_or(Err(ConfigError::ComplexityText), Self::new)
+    }
+}
+
+impl FromStr for Channels {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        text.parse().map_or(Err(ConfigError::ChannelsText), Self::from_count)
+    }
+}
+
+impl FromStr for SignalKind {
+    type Err = ConfigError;
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or(ConfigError::Signal)
+    }
+}
+
+/// A word that switches something on or off.
+///
+/// # Errors
+/// [`ConfigError::Switch`].
+pub const fn switch(text: &str) -> Result<bool, ConfigError> {
+    match text.as_bytes() {
+        b"true" => Ok(true),
+        b"false" => Ok(false),
+        _ => Err(ConfigError::Switch),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: words in, words out, exit code 0 (done), 1 (failed) or 2 (wrong usage).
 
+mod config;
 mod devices;
 mod listen;
 mod live;
@@ -8,6 +9,7 @@ mod mute;
 mod run;
 mod status;
 mod talk;
+mod told;
 mod worker;
 
 use crate::socket;
@@ -45,6 +47,8 @@ struct Cli {
 enum Verb {
     /// Serve: capture for listeners, play what a talker sends.
     Run(run::Run),
+    /// Print the configuration that would be used, and where each value comes from.
+    Config(config::Config),
     /// List sound devices and what each can do.
     Devices(devices::Devices),
     /// Hear what a daemon captures.
@@ -90,7 +94,7 @@ struct StreamArgs {
     #[arg(long, value_name = "RATE")]
     rate: Option<Rate>,
     /// Coded channels, 1 or 2 [default: the preset's].
-    #[arg(long, value_name = "COUNT", value_parser = channels)]
+    #[arg(long, value_name = "COUNT")]
     channels: Option<Channels>,
 }
 
@@ -104,11 +108,6 @@ impl StreamArgs {
         stream.tuning.rate = self.rate.unwrap_or(stream.tuning.rate);
         stream
     }
-}
-
-fn channels(text: &str) -> Result<Channels, String> {
-    let count = text.parse::<u32>().map_err(|_| "not a number of channels; allowed: 1 (mono) or 2 (stereo)")?;
-    Channels::from_count(count).map_err(|error| error.to_string())
 }
 
 /// A length of time with its unit: `500ms`, `10s`, `2min`, `1h`.
@@ -129,6 +128,7 @@ pub fn main() -> ExitCode {
     log::start(cli.log_level, tag);
     let done = match cli.verb {
         Verb::Run(verb) => verb.run(cli.log_level),
+        Verb::Config(verb) => verb.run(),
         Verb::Devices(verb) => verb.run(),
         Verb::Listen(verb) => verb.run(),
         Verb::Talk(verb) => verb.run(),

@@ -6,6 +6,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use soundpost_core::capacity::ALLOWED_MAX;
+use std::fmt;
 use std::str::FromStr;
 
 /// One entry of the list.
@@ -67,8 +68,24 @@ fn entry<'a>(file: &'a str, name: &str, number: Option<u32>) -> Option<Vec<&'a s
 }
 
 /// Everybody who may connect; when it is empty, whoever can.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList(Vec<Party>);
+
+impl FromStr for AllowList {
+    type Err = String;
+
+    /// One or several, separated by commas.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::new(text.split(',').map(|party| party.trim().parse()).collect::<Result<_, _>>()?)
+    }
+}
+
+impl fmt::Display for AllowList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said: Vec<&str> = self.0.iter().map(|party| party.said.as_str()).collect();
+        f.write_str(&said.join(","))
+    }
+}
 
 impl AllowList {
     /// A list of these.
@@ -77,7 +94,7 @@ impl AllowList {
     /// In words, if there are too many.
     pub fn new(parties: Vec<Party>) -> Result<Self, String> {
         if parties.len() > ALLOWED_MAX {
-            return Err(format!("--allow names {} users and groups; allowed: up to {ALLOWED_MAX}", parties.len()));
+            return Err(format!("{} users and groups are named; allowed: up to {ALLOWED_MAX}", parties.len()));
         }
         Ok(Self(parties))
     }

@@ -53,6 +53,9 @@ impl Ledger {
             let (captured, lost) = (report.captured_samples, report.lost_samples);
             accuse(format!("{captured} samples captured and {lost} lost are not {stream_time} of stream time"));
         }
+        if self.frame == 0 {
+            self.frame = frame;
+        }
         if frame != self.frame {
             // Frames become another length between two turns, or after the one frame that a turn completes.
             self.samples_before += (frames - self.frames_before) * self.frame;

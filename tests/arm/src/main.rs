@@ -6,6 +6,7 @@ extern crate self as soundpost_linux;
 
 #[expect(dead_code, reason = "texts and numbers of threads are for the table of another program")]
 mod cases;
+mod encode;
 #[path = "../../../platform-linux/src/opus.rs"]
 pub mod opus;
 
@@ -19,6 +20,12 @@ use soundpost_core::stretch::Stretch;
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [group, case, times] = &arguments[..] else { return list() };
+    if group == encode::TITLE {
+        let job = encode::jobs().find(|(name, ..)| name == case);
+        if let (Some((_, quality, content)), Ok(times)) = (job, times.parse()) {
+            return encode::run(quality, content, times);
+        }
+    }
     let named = groups().into_iter().find(|known| known.title == group);
     let named = named.and_then(|group| group.cases.iter().find(|known| known.name == case));
     let (Some(case), Ok(times)) = (named, times.parse()) else {
@@ -32,6 +39,7 @@ fn list() {
     for group in groups() {
         group.cases.iter().for_each(|case| println!("job\t{}\t{}", group.title, case.name));
     }
+    encode::jobs().for_each(|(name, ..)| println!("job\t{}\t{name}", encode::TITLE));
     // A packet is a handle of the pool, and the codec a pointer to what libopus keeps.
     type Engine = Playback<opus::OpusDecoder, &'static [u8]>;
     let sizes = [

@@ -50,6 +50,18 @@ const ACTUATORS: [(&str, &str); 6] = [
     ("insert a period", "insert a period"),
     ("look for a period in noise, in vain", "look for a period in noise, in vain"),
 ];
+/// Encoding, by preset and content, with the frames in a second.
+const ENCODE: &str = "encode";
+const ENCODES: [(&str, u32); 8] = [
+    ("low voice", 25),
+    ("medium voice", 50),
+    ("high voice", 50),
+    ("ultra voice", 100),
+    ("low program", 25),
+    ("medium program", 50),
+    ("high program", 50),
+    ("ultra program", 100),
+];
 const PACKET: Job = short("playout", "policy: a packet");
 const PULLS: Job = short("playout", "policy: a packet and two pulls");
 const ACCEPT: Job = short("playout", "engine: a packet accepted");
@@ -75,11 +87,13 @@ pub(super) fn run(traces: &[PathBuf], yes: bool) -> Result<(), String> {
     let actuators = ACTUATORS.iter().flat_map(|(case, _)| [job(MONO, case), job(STEREO, case)]);
     let jobs = [job(MONO, DECODE), job(STEREO, DECODE), PACKET, PULLS, ACCEPT, ALL];
     // The longest first.
-    let jobs: Vec<Job> = jobs.into_iter().chain(actuators).collect();
+    let encodes = ENCODES.map(|(case, frames)| Job { few: frames, many: 2 * frames, ..job(ENCODE, case) });
+    let jobs: Vec<Job> = jobs.into_iter().chain(actuators).chain(encodes).collect();
     let done = in_parallel(&jobs, |job| job.count(&program, &board, Way::Blocks));
     let counts = done.into_iter().collect::<Result<Vec<f64>, _>>()?;
     let counts = Counts(jobs.into_iter().zip(counts).map(|(job, count)| ((job.group, job.case), count)).collect());
     println!("\n{}", counts.table());
+    println!("{}", counts.encodes());
     println!("{}", sizes(&program)?);
     let check = Job { few: 50, many: 60, ..PACKET };
     let [blocks, single] = [Way::Blocks, Way::Single].map(|way| check.count(&program, &board, way));
@@ -201,6 +215,18 @@ impl Counts {
         for (case, name) in ACTUATORS {
             let [one, two] = [MONO, STEREO].map(|group| self.of(group, case));
             let _ = writeln!(text, "| {name} | {one:.0} | {} | {two:.0} | {} |", share(one, mono), share(two, stereo));
+        }
+        text
+    }
+
+    fn encodes(&self) -> String {
+        let mut text = String::from(
+            "| encoding | instructions of a frame | million a second | of a 1 GHz core at one a cycle |\n|---|--:|--:|--:|\n",
+        );
+        for (case, frames) in ENCODES {
+            let frame = self.of(ENCODE, case);
+            let second = frame * f64::from(frames) / 1e6;
+            let _ = writeln!(text, "| {case} | {frame:.0} | {second:.1} | {:.1} % |", second / 10.0);
         }
         text
     }

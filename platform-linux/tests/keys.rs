@@ -1,0 +1,232 @@
+//! Each key of the configuration, and what it does: a key that is added needs a row in [`EFFECTS`].
+
+use soundpost_client::blocking::{Listener, Talker};
+use soundpost_core::codec::Encode;
+use soundpost_core::config::Stream;
+use soundpost_linux::configuration::{Effective, KEYS, Sources, load, page};
+use soundpost_linux::opus::OpusEncoder;
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// How a key is seen to do something.
+enum Seen {
+    /// With this base, another value makes other packets.
+    Packets(&'static str, &'static str),
+    /// A running daemon says something else of itself.
+    Status(&'static str, &'static str),
+    /// A running daemon says something else than without the key.
+    Shown(&'static str, &'static str),
+    /// There is no room for another client.
+    Full(&'static str),
+    /// It says something else to a talker.
+    Welcome(&'static str),
+    /// It plays on other terms.
+    Terms(&'static str),
+    /// It looks for a part that is not there.
+    Refused(&'static str),
+    /// With this value the card has no such thing.
+    NoCard(&'static str),
+    /// Its socket is elsewhere.
+    Socket,
+    /// Its socket lets in others.
+    Rights(&'static str),
+    /// It has so many children.
+    Children(&'static str),
+}
+
+const EFFECTS: &[(&str, Seen)] = &[
+    ("capture.device", Seen::Status("tone:", "/capture/device/device")),
+    ("capture.content", Seen::Packets("", "program")),
+    ("capture.quality", Seen::Packets("", "high")),
+    ("capture.frame", Seen::Packets("", "10ms")),
+    ("capture.bitrate", Seen::Packets("", "100k")),
+    ("capture.rate", Seen::Packets("", "8k")),
+    ("capture.channels", Seen::Packets("", "2")),
+    ("capture.complexity", Seen::Packets("", "9")),
+    ("capture.signal", Seen::Packets("quality = \"low\"\nbitrate = \"32k\"\n", "music")),
+    ("capture.vbr", Seen::Packets("", "false")),
+    ("capture.dtx", Seen::Packets("quality = \"low\"\n", "false")),
+    ("capture.gain", Seen::Shown("-6dB", "/capture/gain_db")),
+    ("capture.volume-control", Seen::NoCard("Mic=40%")),
+    ("playback.device", Seen::Status("file:heard.wav", "/playback/device/device")),
+    ("playback.quality", Seen::Welcome("low")),
+    ("playback.profile", Seen::Terms("frozen")),
+    ("playback.gain", Seen::Shown("3dB", "/playback/gain_db")),
+    ("playback.volume-control", Seen::NoCard("Master=-6dB")),
+    ("board.lamp", Seen::Refused("gpiochip9999/1")),
+    ("board.mute-switch", Seen::Refused("gpiochip9999/2")),
+    ("board.amp", Seen::Refused("gpiochip9999/3")),
+    ("socket.path", Seen::Socket),
+    ("socket.allow", Seen::Rights("user:1000")),
+    ("socket.clients-max", Seen::Full("1")),
+    ("workers.in-process", Seen::Children("true")),
+];
+
+fn good(text: &str) -> Effective {
+    let sources = Sources { file: Some((PathBuf::from("mine.toml"), text.to_owned())), ..Sources::default() };
+    load(&sources).unwrap_or_else(|faults| panic!("{text}: {faults:?}"))
+}
+
+/// Half a second of a buzz that goes over into noise, then silence.
+fn packets(stream: &Stream) -> Vec<Vec<u8>> {
+    let mut encoder = OpusEncoder::new(stream).expect("an encoder");
+    let (mut noise, mut n) = (1_u32, 0_u32);
+    let mut value = |channel: usize| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        n += u32::from(channel == 0);
+        let buzz = if n % 320 < 40 { 9_000 } else { -1_000 };
+        let hiss = ((noise >> 18) as i32 - 8_192) * (n / 24).min(1_000) as i32 / 1_000;
+        if n > 24_000 { 0 } else { (buzz + hiss / (2 + channel as i32)) as i16 }
+    };
+    let channels = stream.channels.count();
+    let frame = |_| {
+        let pcm: Vec<i16> = (0..stream.frame_values()).map(|n| value(n % channels)).collect();
+        let mut room = [0; 4_000];
+        let length = encoder.encode(&pcm, &mut room).expect("a packet");
+        room[..length].to_vec()
+    };
+    (0..48_000 / stream.frame.samples()).map(frame).collect()
+}
+
+/// A daemon that goes when this does.
+struct Daemon {
+    child: Child,
+    socket: PathBuf,
+    /// It goes on writing there.
+    out: BufReader<ChildStdout>,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn soundpost(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_soundpost"));
+    command.args(args).env_clear();
+    command
+}
+
+impl Daemon {
+    /// Starts one with this file, or says what it said.
+    fn start(folder: &Path, text: &str) -> Result<Self, String> {
+        std::fs::write(folder.join("soundpost.toml"), text).expect("a file");
+        let mut command = soundpost(&["run", "--config", "soundpost.toml"]);
+        command.current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let socket = good(text).settings(tracing::Level::INFO).socket;
+        let mut child = command.spawn().expect("the program");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut this = Self { child, socket, out };
+        if this.out.by_ref().lines().map_while(Result::ok).any(|line| line.contains("is ready")) {
+            return Ok(this);
+        }
+        let errors = BufReader::new(this.child.stderr.take().expect("piped"));
+        Err(errors.lines().map_while(Result::ok).collect::<Vec<_>>().join("\n"))
+    }
+
+    fn status(&self, pointer: &str) -> String {
+        let output = soundpost(&["status", "--json", "--socket", self.socket.to_str().expect("text")]).output();
+        let said = output.expect("the program").stdout;
+        let status: serde_json::Value = serde_json::from_slice(&said).expect("JSON");
+        status.pointer(pointer).unwrap_or_else(|| panic!("{pointer}: {status}")).to_string()
+    }
+
+    fn welcome(&self) -> String {
+        let talker = Talker::connect(&self.socket, "mouth", false).expect("a welcome");
+        format!("{:?}", talker.welcome())
+    }
+
+    /// Whether there is room for two.
+    fn has_room(&self) -> bool {
+        let _first = Talker::connect(&self.socket, "first", false).expect("there is room for one");
+        Listener::connect(&self.socket, "second").is_ok()
+    }
+
+    /// How many processes it has started.
+    fn children(&self) -> usize {
+        let process = self.child.id();
+        let path = format!("/proc/{process}/task/{process}/children");
+        std::fs::read_to_string(path).expect("the kernel tells").split_whitespace().count()
+    }
+}
+
+#[test]
+fn every_key_has_a_row_that_shows_what_it_does() {
+    let keys: BTreeSet<_> = KEYS.iter().map(|key| key.full).collect();
+    assert_eq!(keys, EFFECTS.iter().map(|(key, _)| *key).collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn every_key_does_something() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("s.sock").display().to_string();
+    for (key, seen) in EFFECTS {
+        let start = |value: &str| {
+            let mut said = vec![("capture.device", "null"), ("playback.device", "null"), ("socket.path", &*socket)];
+            said.retain(|(other, _)| other != key);
+            said.extend((!value.is_empty()).then_some((*key, value)));
+            let text: String = said.iter().map(|(key, value)| format!("{key} = {}\n", page::quoted(value))).collect();
+            Daemon::start(folder.path(), &text)
+        };
+        let started = |value: &str| start(value).unwrap_or_else(|said| panic!("{key} = {value}: {said}"));
+        match seen {
+            Seen::Packets(base, value) => {
+                let base = format!("[capture]\n{base}");
+                let changed = format!("{base}{} = {}\n", key.replace("capture.", ""), page::quoted(value));
+                let [before, after] =
+                    [&base, &changed].map(|text| packets(&good(text).settings(tracing::Level::INFO).stream));
+                assert_ne!(before, after, "{key} = {value} changes no packet");
+            }
+            Seen::Status(value, pointer) => {
+                let [before, after] = ["null", value].map(|value| started(value).status(pointer));
+                assert_ne!(before, after, "{key}");
+            }
+            Seen::Shown(value, pointer) => {
+                let [before, after] = ["", value].map(|value| started(value).status(pointer));
+                assert_ne!(before, after, "{key}");
+            }
+            Seen::NoCard(value) => {
+                let said = start(value).err().unwrap_or_else(|| panic!("{key}: nothing has no volume"));
+                assert!(said.contains("not a sound card"), "{key}: {said}");
+            }
+            Seen::Full(value) => {
+                let [before, after] = ["", value].map(|value| started(value).has_room());
+                assert_eq!((before, after), (true, false), "{key}");
+            }
+            Seen::Rights(value) => {
+                let [before, after] = ["", value].map(|value| {
+                    let daemon = started(value);
+                    std::fs::metadata(&daemon.socket).expect("a socket").permissions().mode() & 0o777
+                });
+                assert_eq!((before, after), (0o660, 0o666), "{key}");
+            }
+            Seen::Children(value) => {
+                let [before, after] = ["", value].map(|value| started(value).children());
+                assert_eq!((before, after), (2, 0), "{key}");
+            }
+            Seen::Welcome(value) => {
+                let [before, after] = ["", value].map(|value| started(value).welcome());
+                assert_ne!(before, after, "{key}");
+            }
+            Seen::Terms(value) => {
+                let terms =
+                    |value| good(&format!("{key} = {value:?}\n")).settings(tracing::Level::INFO).playout.terms();
+                assert_ne!(terms("balanced"), terms(value), "{key}");
+            }
+            Seen::Refused(value) => {
+                let said = start(value).err().unwrap_or_else(|| panic!("{key}: there is no such pin"));
+                assert!(said.contains("gpiochip9999"), "{key}: {said}");
+            }
+            Seen::Socket => {
+                let other = folder.path().join("other.sock");
+                let _daemon = started(other.to_str().expect("text"));
+                assert!(other.exists(), "{key}");
+            }
+        }
+    }
+}
