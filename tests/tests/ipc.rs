@@ -83,20 +83,19 @@ fn a_controller_mutes_and_unmutes_and_no_packets_come_while_it_is_muted() {
     run(async {
         let mut listener = Listener::connect(&house.socket(), "ear").await.expect("a listener");
         let mut controller = Controller::connect(&house.socket(), "hand").await.expect("a controller");
-        assert!(matches!(listener.hear().await, Ok(Heard::Packet(..))), "it is live");
+        let Heard::Packet(first, _) = listener.hear().await.expect("it is live") else { panic!("not a packet") };
         let json = controller.mute(Direction::Capture, true).await.expect("muted");
         assert!(json.contains("\"capture_by_command\":true"), "{json}");
         // Frames go by that are not sent.
         assert!(house.comes_to(|status| status["capture"]["muted_frames"].as_u64() >= Some(5)));
         controller.mute(Direction::Capture, false).await.expect("unmuted");
         // What was sent before and after; in between stream time went on without a packet.
-        let mut before: Option<(u32, u64)> = None;
+        let mut before = (first.sequence, first.media.0);
         let gap = loop {
             let Heard::Packet(header, _) = listener.hear().await.expect("a packet") else { continue };
             let this = (header.sequence, header.media.0);
-            if let Some((sequence, media)) = before.replace(this)
-                && this.1 - media > 960 * u64::from(this.0 - sequence)
-            {
+            let (sequence, media) = std::mem::replace(&mut before, this);
+            if this.1 - media > 960 * u64::from(this.0 - sequence) {
                 break this.1 - media;
             }
         };
