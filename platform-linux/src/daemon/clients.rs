@@ -52,6 +52,8 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
             Ok((member, leave)) => {
                 place = None;
                 let end = tokio::select! {
+                    // Who was told to leave is told nothing more, whatever it sent meanwhile.
+                    biased;
                     () = leave.notified() => End::InOrder,
                     end = converse(&hub, member, &client, &mut room) => end,
                 };
