@@ -391,3 +391,25 @@ fn as_many_clients_are_served_as_the_option_says() {
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
+
+#[test]
+fn a_talker_who_is_replaced_while_it_breaks_a_rule_is_told_one_reason_only() {
+    let house = House::open(&[]);
+    run(async {
+        for _ in 0..20 {
+            let mut first = join(&house.socket(), Role::Talker, Additions::NONE).await.expect("the floor is free");
+            // Both are there before the daemon looks.
+            let hello = Hello { role: Role::Talker, takeover: true, additions: Additions::NONE, name: "second" };
+            let path = house.socket();
+            let takes_over = Connection::open(&path, &hello);
+            let breaks_a_rule = async { first.send(Kind::Hello, &[2, 0, 0, 0]) };
+            let (second, sent) = tokio::join!(takes_over, breaks_a_rule);
+            assert!(sent.is_ok());
+            let code = refusal(&mut first).await.code();
+            assert!(matches!(code, Some(ErrorCode::Replaced | ErrorCode::Unexpected)), "{code:?}");
+            assert!(matches!(refusal(&mut first).await, Error::Closed), "nothing after that");
+            second.expect("it has the floor").send(Kind::Bye, &[]).expect("sent");
+            assert!(house.comes_to(|status| status["clients_connected"] == 1));
+        }
+    });
+}
