@@ -54,7 +54,10 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
                 let end = tokio::select! {
                     // Who was told to leave is told nothing more, whatever it sent meanwhile.
                     biased;
-                    () = leave.notified() => End::InOrder,
+                    () = leave.notified() => match hub.roster.was_replaced(member.id) {
+                        true => End::Fault(ErrorCode::Replaced, "another talker took over".to_owned()),
+                        false => End::InOrder,
+                    },
                     end = converse(&hub, member, &client, &mut room) => end,
                 };
                 (Some(member.id), end)
