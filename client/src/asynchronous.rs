@@ -1,4 +1,20 @@
 //! Clients for tokio. What can be waited for can also be dropped half-way (in `select!`, say) and loses nothing.
+//!
+//! ```no_run
+//! use soundpost_client::{Heard, asynchronous::Listener, default_path};
+//!
+//! # async fn example() -> Result<(), soundpost_client::Error> {
+//! let mut listener = Listener::connect(&default_path(), "example").await?;
+//! loop {
+//!     match listener.hear().await? {
+//!         Heard::Packet(header, opus) => println!("{} bytes of Opus at sample {}", opus.len(), header.media.0),
+//!         Heard::Dropped { fresh, .. } => println!("too slow: {fresh} packets were dropped"),
+//!         Heard::Bye => break,
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::message::{self, Sent};
 use crate::socket;

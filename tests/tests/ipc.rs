@@ -83,20 +83,19 @@ fn a_controller_mutes_and_unmutes_and_no_packets_come_while_it_is_muted() {
     run(async {
         let mut listener = Listener::connect(&house.socket(), "ear").await.expect("a listener");
         let mut controller = Controller::connect(&house.socket(), "hand").await.expect("a controller");
-        assert!(matches!(listener.hear().await, Ok(Heard::Packet(..))), "it is live");
+        let Heard::Packet(first, _) = listener.hear().await.expect("it is live") else { panic!("not a packet") };
         let json = controller.mute(Direction::Capture, true).await.expect("muted");
         assert!(json.contains("\"capture_by_command\":true"), "{json}");
         // Frames go by that are not sent.
         assert!(house.comes_to(|status| status["capture"]["muted_frames"].as_u64() >= Some(5)));
         controller.mute(Direction::Capture, false).await.expect("unmuted");
         // What was sent before and after; in between stream time went on without a packet.
-        let mut before: Option<(u32, u64)> = None;
+        let mut before = (first.sequence, first.media.0);
         let gap = loop {
             let Heard::Packet(header, _) = listener.hear().await.expect("a packet") else { continue };
             let this = (header.sequence, header.media.0);
-            if let Some((sequence, media)) = before.replace(this)
-                && this.1 - media > 960 * u64::from(this.0 - sequence)
-            {
+            let (sequence, media) = std::mem::replace(&mut before, this);
+            if this.1 - media > 960 * u64::from(this.0 - sequence) {
                 break this.1 - media;
             }
         };
@@ -393,4 +392,26 @@ fn as_many_clients_are_served_as_the_option_says() {
 
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+#[test]
+fn a_talker_who_is_replaced_while_it_breaks_a_rule_is_told_one_reason_only() {
+    let house = House::open(&[]);
+    run(async {
+        for _ in 0..20 {
+            let mut first = join(&house.socket(), Role::Talker, Additions::NONE).await.expect("the floor is free");
+            // Both are there before the daemon looks.
+            let hello = Hello { role: Role::Talker, takeover: true, additions: Additions::NONE, name: "second" };
+            let path = house.socket();
+            let takes_over = Connection::open(&path, &hello);
+            let breaks_a_rule = async { first.send(Kind::Hello, &[2, 0, 0, 0]) };
+            let (second, sent) = tokio::join!(takes_over, breaks_a_rule);
+            assert!(sent.is_ok());
+            let code = refusal(&mut first).await.code();
+            assert!(matches!(code, Some(ErrorCode::Replaced | ErrorCode::Unexpected)), "{code:?}");
+            assert!(matches!(refusal(&mut first).await, Error::Closed), "nothing after that");
+            second.expect("it has the floor").send(Kind::Bye, &[]).expect("sent");
+            assert!(house.comes_to(|status| status["clients_connected"] == 1));
+        }
+    });
 }

@@ -20,8 +20,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let number = |name: &str, value: &Option<std::ffi::OsString>| match value {
         None => Ok(None),
         Some(word) => {
-            let wrong = || format!("`{name}` cannot be `{}`; allowed: a whole number", word.to_string_lossy());
-            word.to_str().and_then(|word| word.parse::<u64>().ok()).map(Some).ok_or_else(wrong)
+            let wrong =
+                || format!("`{name}` cannot be `{}`; allowed: a whole number from 1 on", word.to_string_lossy());
+            let value = word.to_str().and_then(|word| word.parse::<u64>().ok());
+            value.filter(|value| *value > 0).map(Some).ok_or_else(wrong)
         }
     };
     let minutes = number("--minutes", &options.minutes)?.unwrap_or(10);

@@ -157,7 +157,7 @@ fn print(text: &str) -> std::io::Result<()> {
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// How long a person waits at a prompt.
-const fn patience() -> std::time::Duration {
+fn patience() -> std::time::Duration {
     std::time::Duration::from_micros(TIMING.answer.as_micros())
 }
 

@@ -52,7 +52,12 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
             Ok((member, leave)) => {
                 place = None;
                 let end = tokio::select! {
-                    () = leave.notified() => End::InOrder,
+                    // Who was told to leave is told nothing more, whatever it sent meanwhile.
+                    biased;
+                    () = leave.notified() => match hub.roster.was_replaced(member.id) {
+                        true => End::Fault(ErrorCode::Replaced, "another talker took over".to_owned()),
+                        false => End::InOrder,
+                    },
                     end = converse(&hub, member, &client, &mut room) => end,
                 };
                 (Some(member.id), end)

@@ -44,6 +44,8 @@ pub(super) struct Client {
     pub(super) tally: Tally,
     /// Tells the client's task to end.
     pub(super) leave: Rc<Notify>,
+    /// Another talker took over. Its own task says so: it can wait until there is room for that.
+    replaced: bool,
 }
 
 impl Client {
@@ -70,6 +72,7 @@ impl Client {
             redundancy: Redundancy::new(),
             tally: Tally::new(),
             leave: Rc::new(Notify::new()),
+            replaced: false,
         }
     }
 
@@ -251,15 +254,20 @@ impl Roster {
     /// # Errors
     /// The code and the words to refuse the newcomer with.
     pub(super) fn make_room_for_talker(&self, takeover: bool) -> Result<(), (ErrorCode, String)> {
-        let clients = self.clients.borrow();
-        let Some(holder) = self.talker.get().and_then(|id| clients.get(&id)) else { return Ok(()) };
+        let mut clients = self.clients.borrow_mut();
+        let Some(holder) = self.talker.get().and_then(|id| clients.get_mut(&id)) else { return Ok(()) };
         let who = format!("{:?} (process {})", holder.name, holder.pid.unwrap_or(0));
         if !takeover {
             return Err((ErrorCode::Busy, format!("{who} is talking; ask to take over, or try again later")));
         }
-        self.refuse(&holder.socket, ErrorCode::Replaced, "another talker took over");
+        holder.replaced = true;
         holder.leave.notify_one();
         Ok(())
+    }
+
+    /// Whether the client was told to leave because another talker took over.
+    pub(super) fn was_replaced(&self, id: u32) -> bool {
+        self.clients.borrow().get(&id).is_some_and(|client| client.replaced)
     }
 
     /// Writes a client in; returns its number.
