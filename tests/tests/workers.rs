@@ -250,6 +250,33 @@ fn workers_end_with_their_daemon_however_it_ends() {
 }
 
 #[test]
+fn the_service_manager_hears_of_the_start_the_watchdog_and_the_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (socket, notify) = (dir.path().join("s.sock"), dir.path().join("notify"));
+    let manager = std::os::unix::net::UnixDatagram::bind(&notify).expect("a socket");
+    manager.set_read_timeout(Some(SOON)).expect("a time");
+    let args = ["run", "--capture", "tone:", "--playback", "null", "--socket", &socket.display().to_string()];
+    let envs = [("NOTIFY_SOCKET", notify.display().to_string()), ("WATCHDOG_USEC", "200000".to_owned())];
+    let mut daemon = Program::spawn(&args, &envs.map(|(name, value)| (name.to_owned(), value)));
+    let hear = || {
+        let mut room = [0; 512];
+        let length = manager.recv(&mut room).expect("news in time");
+        String::from_utf8_lossy(&room[..length]).into_owned()
+    };
+    assert!(hear().starts_with("READY=1\n"));
+    for _ in 0..3 {
+        assert!(hear().starts_with("WATCHDOG=1\n"));
+    }
+    daemon.signal(libc::SIGUSR1);
+    daemon.wait_for_line(|line| line.contains("status {") && line.contains("\"worker\":{"), SOON);
+    daemon.signal(libc::SIGHUP);
+    daemon.wait_for_line(|line| line.contains("given up are tried again"), SOON);
+    daemon.signal(libc::SIGTERM);
+    while hear() != "STOPPING=1" {}
+    assert!(daemon.wait_exit(SOON).success());
+}
+
+#[test]
 fn in_one_process_it_is_the_same() {
     let house = House::open(&["--in-process", "--capture", "tone:", "--playback", "null"]);
     assert_eq!(house.children(), 0);
