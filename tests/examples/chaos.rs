@@ -3,12 +3,12 @@
 //! never reconnect. `cargo xtask chaos` runs it; its last lines say what was heard and what is left, and it fails if that
 //! is not what was promised.
 
-use rand::Dice;
 use serde_json::Value;
 use soundpost_core::capacity::PAYLOAD_MAX;
+use soundpost_core::time::MediaTime;
 use soundpost_core::wire::{self, HEADER_LEN, Header, Hello, Kind, Role};
 use soundpost_tests::proc::Program;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -24,15 +24,13 @@ const SILENCE: Duration = Duration::from_millis(1_500);
 const HANG: Duration = Duration::from_secs(8);
 const CROWD: usize = 100;
 
-mod rand {
-    /// Numbers that look like chance and are the same for the same seed (Knuth's MMIX generator).
-    pub struct Dice(pub u64);
+/// Numbers that look like chance and are the same for the same seed (Knuth's MMIX generator).
+struct Dice(u64);
 
-    impl Dice {
-        pub fn roll(&mut self, sides: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) % sides
-        }
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
     }
 }
 
@@ -85,16 +83,12 @@ async fn poison(socket: UnixSeqpacket, mut dice: Dice) {
         let mut payload: Vec<u8> = (0..dice.roll(400) + 1).map(|_| dice.roll(256) as u8).collect();
         // One frame of 20 ms, in each of the codec's modes.
         payload[0] = [0x08, 0x48, 0x68, 0x78, 0x98, 0xf8][dice.roll(6) as usize] | (dice.roll(2) as u8) << 2;
-        let media = wire_media(u64::from(number) * 960);
+        let media = MediaTime(u64::from(number) * 960);
         let header = Header { sequence: number, media, ..Header::new(Kind::Packet, payload.len()).expect("a length") };
         if socket.send(&[&header.emit()[..], &payload].concat()).await.is_err() {
             return;
         }
     }
-}
-
-const fn wire_media(samples: u64) -> soundpost_core::time::MediaTime {
-    soundpost_core::time::MediaTime(samples)
 }
 
 /// A hundred clients come, each does something rude, and all are gone.
@@ -128,12 +122,12 @@ async fn crowd(path: &Path, dice: &mut Dice) {
 struct House {
     daemon: Program,
     path: PathBuf,
-    observer: RefCell<UnixSeqpacket>,
+    observer: UnixSeqpacket,
 }
 
 impl House {
     async fn status(&self) -> Value {
-        let observer = self.observer.borrow();
+        let observer = &self.observer;
         observer.send(&message(Kind::StatusRequest, &[])).await.expect("the daemon lives");
         let mut room = vec![0; 70_000];
         let answer = tokio::time::timeout(SOON, observer.recv(&mut room)).await.expect("an answer in time");
@@ -227,7 +221,7 @@ async fn run(length: Duration, seed: u64) {
     let heard = Rc::new(Heard::default());
     tokio::task::spawn_local(listen(join(&path, Role::Listener).await, Rc::clone(&heard)));
     let talker = tokio::task::spawn_local(poison(join(&path, Role::Talker).await, Dice(seed ^ 1)));
-    let observer = RefCell::new(join(&path, Role::Observer).await);
+    let observer = join(&path, Role::Observer).await;
     let house = House { daemon, path, observer };
     // What a first crowd makes it allocate, it keeps.
     crowd(&house.path, &mut dice).await;

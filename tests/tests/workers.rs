@@ -216,7 +216,7 @@ fn twenty_deaths_leave_neither_descriptors_nor_processes() {
             status = observer
                 .status_when(|status| {
                     let counted = |d: &&str| status[d]["worker"]["crashes"] == round;
-                    running(status) && directions.iter().all(|d| counted(d))
+                    running(status) && directions.iter().all(counted)
                 })
                 .await;
         }

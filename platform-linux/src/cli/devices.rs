@@ -82,7 +82,7 @@ mod tests {
             period_ms: (1.33, 20.0),
         };
         let chosen = Chosen {
-            format: "S16",
+            format: "S16".into(),
             rate_hz: 44_100,
             channels: 4,
             channels_used: Some("3 and 4".to_owned()),

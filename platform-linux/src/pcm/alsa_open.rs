@@ -348,6 +348,7 @@ mod tests {
             period_samples: 128,
             buffer_periods: 3,
             deadline: Duration::ZERO,
+            append: false,
         };
         assert!(open("a\0b", Direction::Capture, options).is_err());
     }

@@ -243,7 +243,14 @@ mod tests {
     use std::time::Duration;
 
     fn options(channels: Channels) -> Options {
-        Options { channels, exact: false, period_samples: 128, buffer_periods: 32, deadline: Duration::from_secs(1) }
+        Options {
+            channels,
+            exact: false,
+            period_samples: 128,
+            buffer_periods: 32,
+            deadline: Duration::from_secs(1),
+            append: false,
+        }
     }
 
     /// A WAV file with the given header fields and `data` behind it.

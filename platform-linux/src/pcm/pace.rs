@@ -169,6 +169,7 @@ mod tests {
             period_samples: 128,
             buffer_periods: 3,
             deadline: Duration::from_secs(1),
+            append: false,
         }
     }
 
