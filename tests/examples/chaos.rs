@@ -104,7 +104,7 @@ async fn crowd(path: &Path, dice: &mut Dice) {
             3 => {
                 // As much as it takes at once.
                 let flood = [hello(Role::Observer), message(Kind::StatusRequest, &[])];
-                for bytes in flood.iter().chain(std::iter::repeat_n(&flood[1], 200)) {
+                for bytes in flood.iter().chain(std::iter::repeat_n(&flood[1], 20)) {
                     if tokio::time::timeout(Duration::from_millis(1), socket.send(bytes)).await.is_err() {
                         break;
                     }
@@ -157,13 +157,16 @@ impl House {
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
-    /// Lets the daemon have no more descriptors than it has, or as many as before.
+    /// Lets the daemon have no more descriptors than it has, or as many as it may.
     fn starve(&self, hungry: bool) {
-        let most = if hungry { self.descriptors() as u64 } else { 1024 };
-        let limit = libc::rlimit { rlim_cur: most, rlim_max: 1_048_576 };
         let pid = i32::try_from(self.daemon.id()).expect("a pid fits");
-        // SAFETY: the call reads the structure, which outlives it.
-        let set = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the calls read and write the structure, which outlives them.
+        let set = unsafe {
+            libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit);
+            limit.rlim_cur = if hungry { self.descriptors() as libc::rlim_t } else { limit.rlim_max };
+            libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut())
+        };
         assert_eq!(set, 0, "the limit can be set");
     }
 
