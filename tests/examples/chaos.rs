@@ -119,6 +119,11 @@ async fn crowd(path: &Path, dice: &mut Dice) {
     }
 }
 
+fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|after| !after.is_empty() && !after.trim_start().starts_with('Z'))
+}
+
 struct House {
     daemon: Program,
     path: PathBuf,
@@ -173,14 +178,13 @@ impl House {
     /// Kills a worker in some way, waits for its successor and for sound.
     async fn kill(&self, dice: &mut Dice, heard: &Heard) -> (Duration, Duration) {
         let direction = ["capture", "playback"][dice.roll(2) as usize];
-        let ways: [(&str, &[i32], Duration); 4] = [
-            ("SIGKILL", &[libc::SIGKILL], SILENCE),
-            // The runtime takes the first for an overflow of a stack, and looks again.
-            ("SIGSEGV", &[libc::SIGSEGV, libc::SIGSEGV], SILENCE),
-            ("SIGABRT", &[libc::SIGABRT], SILENCE),
-            ("SIGSTOP", &[libc::SIGSTOP], HANG),
+        let ways = [
+            ("SIGKILL", libc::SIGKILL, SILENCE),
+            ("SIGSEGV", libc::SIGSEGV, SILENCE),
+            ("SIGABRT", libc::SIGABRT, SILENCE),
+            ("SIGSTOP", libc::SIGSTOP, HANG),
         ];
-        let (name, signals, limit) = ways[dice.roll(4) as usize];
+        let (name, signal, limit) = ways[dice.roll(4) as usize];
         let starved = dice.roll(4) == 0;
         let pid = self.status().await[direction]["worker"]["pid"].as_i64().expect("a process");
         heard.longest.set(Duration::ZERO);
@@ -188,10 +192,15 @@ impl House {
         if starved {
             self.starve(true);
         }
-        for signal in signals {
-            // SAFETY: the call touches no memory of this process.
-            let _ = unsafe { libc::kill(i32::try_from(pid).expect("a pid fits"), *signal) };
-        }
+        let worker = i32::try_from(pid).expect("a pid fits");
+        // SAFETY: the call touches no memory of this process.
+        let send = || unsafe { libc::kill(worker, signal) } != 0;
+        send();
+        // The runtime takes the first SIGSEGV for an overflow of a stack, and looks again.
+        assert!(
+            signal != libc::SIGSEGV || soundpost_tests::until(SOON, || send() || !lives(worker)),
+            "it does not die"
+        );
         if starved {
             tokio::time::sleep(Duration::from_millis(200)).await;
             self.starve(false);
