@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use tokio_seqpacket::UnixSeqpacket;
 
 const SOON: Duration = Duration::from_secs(30);
-/// What a machine with much else to do may add to half a second.
-const AGAIN: Duration = Duration::from_millis(1_500);
-/// A worker that hangs is given up after two and a half seconds.
-const HANG: Duration = Duration::from_secs(8);
+/// Half a second is the aim, and printed; a machine with much else to do adds seconds, and a successor that never came
+/// would take for ever.
+const AGAIN: Duration = Duration::from_secs(8);
+/// A worker that hangs is ended after two and a half seconds.
+const HANG: Duration = Duration::from_secs(12);
 
 struct House {
     dir: tempfile::TempDir,
@@ -238,7 +239,7 @@ fn twenty_deaths_leave_neither_descriptors_nor_processes() {
 
 #[test]
 fn workers_end_with_their_daemon_however_it_ends() {
-    for (signal, patience) in [(libc::SIGTERM, Duration::from_secs(3)), (libc::SIGKILL, Duration::from_secs(3))] {
+    for (signal, patience) in [(libc::SIGTERM, AGAIN), (libc::SIGKILL, AGAIN)] {
         let mut house = House::open(&["--capture", "tone:", "--playback", "null"]);
         let status = runtime().block_on(async { Client::join(&house.socket(), Role::Observer).await.status().await });
         let workers = ["capture", "playback"].map(|direction| pid(&status, direction).expect("a process"));
