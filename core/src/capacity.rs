@@ -92,6 +92,9 @@ pub const LINK_QUEUE_BYTES: usize = 32 * 1024;
 /// The longest message on that link that is not a packet.
 pub const LINK_MESSAGE_MAX: usize = 16 * 1024;
 
+/// Messages that are read of a worker after its deadline: more than a link holds, so that whatever it said in time counts.
+pub const OVERHEARD_MAX: usize = 512;
+
 /// The most descriptors that a worker may have: its link, its runtime, and what a few sound cards need.
 pub const WORKER_DESCRIPTORS: u64 = 256;
 

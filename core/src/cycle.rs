@@ -194,8 +194,7 @@ impl<'a, 'p, I: PcmIn, C: Clock, E: Encode, const N: usize> CaptureRig<'a, 'p, I
     }
 
     fn report(&mut self) {
-        let (work, recoveries) = (self.watch.work(), self.recovery.counts());
-        let edge = self.edge;
+        let (work, recoveries, edge) = (self.watch.work(), self.recovery.counts(), self.edge);
         self.reports.publish(CaptureReport { work, recoveries, edge, ..*self.engine.report() });
     }
 

@@ -281,7 +281,6 @@ impl Supervisor {
     }
 
     /// Restarts that the budget has to answer for now.
-    #[must_use]
     pub fn restarts_within_window(&self, now: Instant) -> usize {
         self.restarts.iter().filter(|at| now.since(**at) < self.policy.window).count()
     }

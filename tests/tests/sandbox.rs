@@ -22,8 +22,7 @@ const CAPTIVE: &str = "SOUNDPOST_TEST_CAPTIVE";
 /// What an intruder tries, and whether it works.
 fn intrude(neighbour: i32) -> Vec<(&'static str, bool)> {
     let dir = std::env::temp_dir();
-    let own = i32::try_from(std::process::id()).expect("a pid fits");
-    vec![
+    let mut tried = vec![
         ("read a file", File::open("/etc/passwd").is_ok()),
         ("write a file", File::create(dir.join("soundpost-test-intruder")).is_ok()),
         ("list a folder", std::fs::read_dir("/").is_ok()),
@@ -36,29 +35,33 @@ fn intrude(neighbour: i32) -> Vec<(&'static str, bool)> {
         ("open a local socket", UnixDatagram::unbound().is_ok()),
         ("make a pair of sockets", UnixStream::pair().is_ok()),
         ("start a program", Command::new("/bin/true").status().is_ok()),
-        // SAFETY: a child, if there is one, ends at once.
-        (
-            "make a process",
-            match unsafe { libc::fork() } {
-                0 => unsafe { libc::_exit(0) },
-                pid => pid > 0,
-            },
-        ),
-        // SAFETY: these touch no memory of this process.
-        ("signal a process", unsafe { libc::kill(neighbour, 0) } == 0),
-        ("signal a thread of a process", unsafe { libc::syscall(libc::SYS_tgkill, neighbour, neighbour, 0) } == 0),
-        ("trace a process", unsafe { libc::ptrace(libc::PTRACE_ATTACH, neighbour, 0, 0) } == 0),
-        (
-            "make memory executable",
-            unsafe {
-                let prot = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-                libc::mmap(std::ptr::null_mut(), 4096, prot, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
-            } != libc::MAP_FAILED,
-        ),
-        ("get privileges", unsafe { libc::setuid(0) } == 0),
-        // What it still can, so that a sandbox that forbids all would be noticed.
-        ("signal itself", unsafe { libc::syscall(libc::SYS_tgkill, own, libc::syscall(libc::SYS_gettid), 0) } == 0),
-    ]
+    ];
+    tried.extend(intrude_by_calls(neighbour));
+    tried
+}
+
+/// The same with what the standard library does not offer.
+fn intrude_by_calls(neighbour: i32) -> [(&'static str, bool); 7] {
+    let own = i32::try_from(std::process::id()).expect("a pid fits");
+    let prot = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: none of these touches memory that is in use; a child, if there is one, ends at once.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            libc::_exit(0);
+        }
+        [
+            ("make a process", child > 0),
+            ("signal a process", libc::kill(neighbour, 0) == 0),
+            ("signal a thread of a process", libc::syscall(libc::SYS_tgkill, neighbour, neighbour, 0) == 0),
+            ("trace a process", libc::ptrace(libc::PTRACE_ATTACH, neighbour, 0, 0) == 0),
+            ("make memory executable", libc::mmap(std::ptr::null_mut(), 4096, prot, flags, -1, 0) != libc::MAP_FAILED),
+            ("get privileges", libc::setuid(0) == 0),
+            // What it still can, so that a sandbox that forbids all would be noticed.
+            ("signal itself", libc::syscall(libc::SYS_tgkill, own, libc::syscall(libc::SYS_gettid), 0) == 0),
+        ]
+    }
 }
 
 /// Not a test of its own: what runs in the process that the test starts.

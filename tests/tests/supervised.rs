@@ -69,12 +69,14 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
+type Counter = fn(&Counts) -> u64;
+
 const STEADY: &str = "printf ready >&0; while :; do printf beat >&0; sleep 0.02; done";
 
 #[test]
 fn whatever_a_child_does_it_is_given_up_after_the_same_number_of_restarts() {
     let all = u64::from(QUICK.restarts) + 1;
-    let counted: [(&str, &'static str, fn(&Counts) -> u64, u64); 7] = [
+    let counted: [(&str, &'static str, Counter, u64); 7] = [
         ("leaves cleanly", "printf ready >&0; exit 0", |c| c.clean_exits, 0),
         ("fails", "printf ready >&0; exit 1", |c| c.crashes, 0),
         ("fails before it is ready", "exit 1", |c| c.crashes, 0),

@@ -20,6 +20,8 @@ pub(crate) enum Verb {
     Fuzz,
     Cross,
     DeviceTest,
+    /// Break what can break while sound goes on.
+    Chaos,
 }
 
 /// A command line that was understood.
@@ -62,6 +64,7 @@ impl Verb {
         Self::Embedded,
         Self::Cross,
         Self::DeviceTest,
+        Self::Chaos,
         Self::Lint,
         Self::Msrv,
         Self::Prove,
@@ -83,6 +86,7 @@ impl Verb {
             Self::Fuzz => "fuzz",
             Self::Cross => "cross",
             Self::DeviceTest => "device-test",
+            Self::Chaos => "chaos",
         }
     }
 
@@ -100,6 +104,7 @@ impl Verb {
             Self::Fuzz => "Torment the public socket of a real daemon, and see that it stands that",
             Self::Cross => "Build soundpost for a small ARM board that runs Linux",
             Self::DeviceTest => "Run soundpost on an emulated ARM board with a real kernel and its sound drivers",
+            Self::Chaos => "Break workers, clients and descriptors at random while sound goes on, and judge it",
             Self::Prove => "Check each promise that this project makes, and say by which figure it holds",
         }
     }
@@ -116,13 +121,16 @@ impl Verb {
             Self::Fuzz => "fuzz [--minutes N] [--seed S] socket",
             Self::Cross => "cross [--yes]",
             Self::DeviceTest => "device-test [--yes] [--soak TIME] [NAME…]",
+            Self::Chaos => "chaos [--yes] [-- --minutes NUMBER --seed NUMBER]",
             Self::Prove => "prove [--list] [--skip-slow] [--optional] [--bless] [--mutate] [NAME…]",
         }
     }
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Run | Self::Test | Self::Lint | Self::Ci | Self::Bench | Self::Cross => &["--yes", "--help"],
+            Self::Run | Self::Test | Self::Lint | Self::Ci | Self::Bench | Self::Cross | Self::Chaos => {
+                &["--yes", "--help"]
+            }
             Self::DeviceTest => &["--yes", "--soak", "--help"],
             Self::Fuzz => &["--minutes", "--seed", "--help"],
             Self::Embedded => &["--help"],
@@ -202,6 +210,13 @@ impl Verb {
                  \x20 cargo xtask device-test --soak 30s\n\
                  \x20 cargo xtask device-test loop usb\n"
             }
+            Self::Chaos => {
+                "Kills, faults and stops workers, sends packets full of noise, lets clients come by the\n\
+                 hundred to vanish, flood or stall, and leaves no descriptors; two minutes long, or what\n\
+                 follows `--` says. One listener and one talker never reconnect. Prints its seed, what\n\
+                 was heard and what is left:\n\n\
+                 \x20 cargo xtask chaos -- --minutes 10 --seed 7\n"
+            }
             Self::Prove => {
                 "Checks the named promises, or all of them, and prints a line for each: whether it holds,\n\
                  how long that took to find out, and the figure. docs/proofs.md says what each one\n\
@@ -266,14 +281,18 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
 }
 
 fn takes_rest(verb: Verb) -> bool {
-    matches!(verb, Verb::Run | Verb::Test)
+    matches!(verb, Verb::Run | Verb::Test | Verb::Chaos)
 }
 
 fn refusal(verb: Verb, word: &str) -> String {
     let kind = if word.starts_with('-') { "flag" } else { "argument" };
     let mut text = format!("`{}` takes no {kind} `{word}`; allowed: {}", verb.name(), verb.flags().join(", "));
     if takes_rest(verb) {
-        let whose = if verb == Verb::Run { "soundpost" } else { "the test programs" };
+        let whose = match verb {
+            Verb::Run => "soundpost",
+            Verb::Chaos => "the run",
+            _ => "the test programs",
+        };
         let _ = write!(text, ", and after `--` the arguments of {whose}");
     }
     text

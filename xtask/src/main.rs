@@ -60,7 +60,16 @@ fn perform(verb: Verb, options: Options) -> Result<(), String> {
         Verb::Fuzz => fuzz::run(&options),
         Verb::Cross => arm::cross(&options),
         Verb::DeviceTest => arm::device_test(&options),
+        Verb::Chaos => chaos(&options),
     }
+}
+
+/// Breaks what can break while sound goes on.
+fn chaos(options: &Options) -> Result<(), String> {
+    needs::ensure(Scope::Build, options.yes)?;
+    let mut run = cargo(["run", "-p", "soundpost-tests", "--example", "chaos", "--"]);
+    run.args(&options.rest);
+    succeed(run)
 }
 
 /// Installs what is missing, builds the program, and becomes it: signals go straight to the daemon.

@@ -246,10 +246,10 @@ mod tests {
         Options {
             channels,
             exact: false,
-            append: false,
             period_samples: 128,
             buffer_periods: 32,
             deadline: Duration::from_secs(1),
+            append: false,
         }
     }
 

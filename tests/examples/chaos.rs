@@ -1,0 +1,300 @@
+//! Everything at once, for minutes: workers that are killed, faulted and stopped, packets full of noise, clients that come
+//! by the hundred to vanish, flood or stall, no descriptors left, and no socket file. One listener and one talker stay connected and
+//! never reconnect. `cargo xtask chaos` runs it; its last lines say what was heard and what is left, and it fails if that
+//! is not what was promised.
+
+use serde_json::Value;
+use soundpost_core::capacity::PAYLOAD_MAX;
+use soundpost_core::time::MediaTime;
+use soundpost_core::wire::{self, HEADER_LEN, Header, Hello, Kind, Role};
+use soundpost_tests::proc::Program;
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+use tokio::task::LocalSet;
+use tokio_seqpacket::UnixSeqpacket;
+
+/// Longer than it takes a worker to prove itself, so that the budget of restarts lasts as long as we do.
+const PACE: Duration = Duration::from_millis(10_500);
+const SOON: Duration = Duration::from_secs(20);
+/// Silence that a death may cost, on a machine with much else to do.
+const SILENCE: Duration = Duration::from_millis(1_500);
+/// The same for a worker that hangs: it is noticed after two seconds.
+const HANG: Duration = Duration::from_secs(8);
+const CROWD: usize = 100;
+
+/// Numbers that look like chance and are the same for the same seed (Knuth's MMIX generator).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// What the listener hears.
+#[derive(Default)]
+struct Heard {
+    packets: Cell<u64>,
+    latest: Cell<Option<Instant>>,
+    /// The longest silence since it was last looked at.
+    longest: Cell<Duration>,
+}
+
+fn message(kind: Kind, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![0; HEADER_LEN + payload.len()];
+    wire::emit(kind, payload, &mut out).expect("room");
+    out
+}
+
+fn hello(role: Role) -> Vec<u8> {
+    let mut payload = [0; 64];
+    let hello = Hello { role, takeover: false, redundancy: false, name: "chaos" };
+    let length = hello.emit(&mut payload).expect("room");
+    message(Kind::Hello, &payload[..length])
+}
+
+async fn join(path: &Path, role: Role) -> UnixSeqpacket {
+    let socket = UnixSeqpacket::connect(path).await.expect("a connection");
+    socket.send(&hello(role)).await.expect("it is taken");
+    let mut room = [0; 512];
+    let got = socket.recv(&mut room).await.expect("an answer").bytes_read();
+    assert_eq!(wire::parse(&room[..got]).expect("a message").0.kind, Kind::Welcome);
+    socket
+}
+
+async fn listen(socket: UnixSeqpacket, heard: Rc<Heard>) {
+    let mut room = vec![0; HEADER_LEN + PAYLOAD_MAX];
+    while socket.recv(&mut room).await.is_ok_and(|info| info.bytes_read() > 0) {
+        let time = Instant::now();
+        let silence = heard.latest.replace(Some(time)).map_or(Duration::ZERO, |latest| time - latest);
+        heard.longest.set(heard.longest.get().max(silence));
+        heard.packets.set(heard.packets.get() + 1);
+    }
+}
+
+/// Sends frames of 20 ms that are noise behind their first byte: the decoder makes of them what it can.
+async fn poison(socket: UnixSeqpacket, mut dice: Dice) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    for number in 0_u32.. {
+        ticks.tick().await;
+        let mut payload: Vec<u8> = (0..dice.roll(400) + 1).map(|_| dice.roll(256) as u8).collect();
+        // One frame of 20 ms, in each of the codec's modes.
+        payload[0] = [0x08, 0x48, 0x68, 0x78, 0x98, 0xf8][dice.roll(6) as usize] | (dice.roll(2) as u8) << 2;
+        let media = MediaTime(u64::from(number) * 960);
+        let header = Header { sequence: number, media, ..Header::new(Kind::Packet, payload.len()).expect("a length") };
+        if socket.send(&[&header.emit()[..], &payload].concat()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A hundred clients come, each does something rude, and all are gone.
+async fn crowd(path: &Path, dice: &mut Dice) {
+    let mut stay = Vec::new();
+    for _ in 0..CROWD {
+        let Ok(socket) = UnixSeqpacket::connect(path).await else { continue };
+        let noise: Vec<u8> = (0..dice.roll(200)).map(|_| dice.roll(256) as u8).collect();
+        match dice.roll(5) {
+            0 => {}
+            1 => _ = socket.send(&noise).await,
+            2 => _ = socket.send(&hello(Role::Listener)).await,
+            3 => {
+                // As much as it takes at once.
+                let flood = [hello(Role::Observer), message(Kind::StatusRequest, &[])];
+                for bytes in flood.iter().chain(std::iter::repeat_n(&flood[1], 20)) {
+                    if tokio::time::timeout(Duration::from_millis(1), socket.send(bytes)).await.is_err() {
+                        break;
+                    }
+                }
+            }
+            _ => _ = socket.send(&hello(Role::Talker)).await,
+        }
+        // Some stay for the rest of the crowd, and read nothing.
+        if dice.roll(2) == 0 {
+            stay.push(socket);
+        }
+    }
+}
+
+fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|after| !after.is_empty() && !after.trim_start().starts_with('Z'))
+}
+
+struct House {
+    daemon: Program,
+    path: PathBuf,
+    observer: UnixSeqpacket,
+}
+
+impl House {
+    async fn status(&self) -> Value {
+        let observer = &self.observer;
+        observer.send(&message(Kind::StatusRequest, &[])).await.expect("the daemon lives");
+        let mut room = vec![0; 70_000];
+        let answer = tokio::time::timeout(SOON, observer.recv(&mut room)).await.expect("an answer in time");
+        let got = answer.expect("the daemon lives").bytes_read();
+        let (_, payload, _) = wire::parse(&room[..got]).expect("a message");
+        serde_json::from_slice(payload).expect("JSON")
+    }
+
+    async fn status_when(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let end = Instant::now() + Duration::from_secs(40);
+        loop {
+            let status = self.status().await;
+            if wanted(&status) {
+                return status;
+            }
+            assert!(Instant::now() < end, "{what}: {status}\n{}", self.daemon.output());
+        }
+    }
+
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.daemon.id())).expect("the daemon lives").count()
+    }
+
+    fn rss_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.id())).expect("the daemon lives");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// Lets the daemon have no more descriptors than it has, or as many as it may.
+    fn starve(&self, hungry: bool) {
+        let pid = i32::try_from(self.daemon.id()).expect("a pid fits");
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: the calls read and write the structure, which outlives them.
+        let set = unsafe {
+            libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit);
+            limit.rlim_cur = if hungry { self.descriptors() as libc::rlim_t } else { limit.rlim_max };
+            libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut())
+        };
+        assert_eq!(set, 0, "the limit can be set");
+    }
+
+    /// Kills a worker in some way, waits for its successor and for sound.
+    async fn kill(&self, dice: &mut Dice, heard: &Heard) -> (Duration, Duration) {
+        let direction = ["capture", "playback"][dice.roll(2) as usize];
+        let ways = [
+            ("SIGKILL", libc::SIGKILL, SILENCE),
+            ("SIGSEGV", libc::SIGSEGV, SILENCE),
+            ("SIGABRT", libc::SIGABRT, SILENCE),
+            ("SIGSTOP", libc::SIGSTOP, HANG),
+        ];
+        let (name, signal, limit) = ways[dice.roll(4) as usize];
+        let starved = dice.roll(4) == 0;
+        let pid = self.status().await[direction]["worker"]["pid"].as_i64().expect("a process");
+        heard.longest.set(Duration::ZERO);
+        let began = Instant::now();
+        if starved {
+            self.starve(true);
+        }
+        let worker = i32::try_from(pid).expect("a pid fits");
+        // SAFETY: the call touches no memory of this process.
+        let send = || unsafe { libc::kill(worker, signal) } != 0;
+        send();
+        // The runtime takes the first SIGSEGV for an overflow of a stack, and looks again.
+        assert!(
+            signal != libc::SIGSEGV || soundpost_tests::until(SOON, || send() || !lives(worker)),
+            "it does not die"
+        );
+        if starved {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.starve(false);
+        }
+        let running = |status: &Value| {
+            let worker = &status[direction]["worker"];
+            worker["state"] == "running" && worker["pid"].as_i64().is_some_and(|new| new != pid)
+        };
+        self.status_when("a successor", running).await;
+        let (back, packets) = (began.elapsed(), heard.packets.get());
+        while heard.packets.get() < packets + 2 {
+            assert!(began.elapsed() < SOON, "nothing is heard");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let hunger = if starved { ", without descriptors" } else { "" };
+        println!("{direction} {name}{hunger}: back after {back:.0?}; longest silence {:.0?}", heard.longest.get());
+        assert!(back < limit + if starved { HANG } else { Duration::ZERO }, "{back:?}");
+        (if direction == "capture" && !starved { heard.longest.get() } else { Duration::ZERO }, limit)
+    }
+}
+
+async fn run(length: Duration, seed: u64) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("s.sock");
+    let socket = path.display().to_string();
+    let args = ["--log-level", "error", "run", "--capture", "tone:", "--playback", "null", "--socket", &socket];
+    let daemon = Program::spawn(&args, &[]);
+    daemon.wait_for_line(|line| line.contains("is ready"), SOON);
+    let mut dice = Dice(seed);
+    let heard = Rc::new(Heard::default());
+    tokio::task::spawn_local(listen(join(&path, Role::Listener).await, Rc::clone(&heard)));
+    let talker = tokio::task::spawn_local(poison(join(&path, Role::Talker).await, Dice(seed ^ 1)));
+    let observer = join(&path, Role::Observer).await;
+    let house = House { daemon, path, observer };
+    // What a first crowd makes it allocate, it keeps.
+    crowd(&house.path, &mut dice).await;
+    let alone = |status: &Value| status["clients"].as_array().is_some_and(|clients| clients.len() == 3);
+    house.status_when("everybody gone", alone).await;
+    let before = (house.descriptors(), house.rss_kib());
+    let (end, mut deaths, mut crowds, mut worst) = (Instant::now() + length, 0_u64, 1, Duration::ZERO);
+    loop {
+        let (silence, limit) = house.kill(&mut dice, &heard).await;
+        assert!(silence < limit, "{silence:?} of silence");
+        if limit == SILENCE {
+            worst = worst.max(silence);
+        }
+        deaths += 1;
+        let next = (Instant::now() + PACE).min(end);
+        while Instant::now() < next {
+            crowd(&house.path, &mut dice).await;
+            crowds += 1;
+            tokio::time::sleep(Duration::from_millis(dice.roll(300))).await;
+        }
+        if Instant::now() >= end {
+            break;
+        }
+    }
+    std::fs::remove_file(&house.path).expect("the socket file");
+    let status = house.status_when("everybody gone", alone).await;
+    let after = (house.descriptors(), house.rss_kib());
+    let sum = |what: &[&str]| -> u64 {
+        let count = |worker: &Value| what.iter().map(|name| worker[name].as_u64().unwrap_or(0)).sum::<u64>();
+        count(&status["capture"]["worker"]) + count(&status["playback"]["worker"])
+    };
+    let packets = heard.packets.get();
+    println!(
+        "{deaths} deaths, {crowds} crowds of {CROWD}; {packets} packets heard, {} poisoned ones decoded with errors",
+        status["playback"]["decode_errors"]
+    );
+    println!("worst silence of capture after a death, hangs aside: {worst:.0?}");
+    println!("descriptors {} before, {} after; memory {} KiB before, {} after", before.0, after.0, before.1, after.1);
+    assert_eq!(sum(&["crashes", "missed_beats"]), deaths, "every death is counted once: {status}");
+    assert_eq!(sum(&["gave_up"]), 0);
+    assert_eq!(after.0, before.0, "no descriptor is lost");
+    assert!(after.1 < before.1 + 2_048, "memory does not grow");
+    assert!(!talker.is_finished(), "the talker is still connected");
+}
+
+fn main() {
+    let mut words = std::env::args().skip(1);
+    let (mut minutes, mut seed) = (2.0, u64::from(std::process::id()));
+    while let Some(word) = words.next() {
+        let value = words.next();
+        let number = value.as_deref().and_then(|text| text.parse::<f64>().ok()).filter(|number| *number > 0.0);
+        match (word.as_str(), number) {
+            ("--minutes", Some(number)) => minutes = number,
+            ("--seed", Some(number)) => seed = number as u64,
+            _ => {
+                eprintln!("error: {word} {}; allowed: --minutes NUMBER, --seed NUMBER", value.unwrap_or_default());
+                std::process::exit(2);
+            }
+        }
+    }
+    println!("seed {seed}: {minutes} minutes; again with --seed {seed}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    LocalSet::new().block_on(&runtime, run(Duration::from_secs_f64(minutes * 60.0), seed));
+}
