@@ -51,7 +51,7 @@ fn message(kind: Kind, payload: &[u8]) -> Vec<u8> {
 
 fn hello(role: Role) -> Vec<u8> {
     let mut payload = [0; 64];
-    let hello = Hello { role, takeover: false, redundancy: false, name: "chaos" };
+    let hello = Hello { role, takeover: false, additions: Additions::NONE, name: "chaos" };
     let length = hello.emit(&mut payload).expect("room");
     message(Kind::Hello, &payload[..length])
 }
