@@ -6,7 +6,7 @@
 use serde_json::Value;
 use soundpost_core::capacity::PAYLOAD_MAX;
 use soundpost_core::time::MediaTime;
-use soundpost_core::wire::{self, HEADER_LEN, Header, Hello, Kind, Role};
+use soundpost_core::wire::{self, Additions, HEADER_LEN, Header, Hello, Kind, Role};
 use soundpost_tests::proc::Program;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
