@@ -58,7 +58,7 @@ pub(crate) struct Options {
 }
 
 impl Verb {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Run,
         Self::Test,
         Self::Embedded,
