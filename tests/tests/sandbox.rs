@@ -2,7 +2,7 @@
 //! where the real one waits for SIGTERM: it does what an intruder would try, from inside, and says how that went.
 
 use serde_json::Value;
-use soundpost_core::config::{Channels, Gain, Playout};
+use soundpost_core::config::{Channels, Playout};
 use soundpost_linux::worker::link::{self, Received};
 use soundpost_linux::worker::{Begin, Link, Order, Task, Word};
 use std::fs::File;
@@ -104,7 +104,7 @@ fn take_over(devices: &str) -> (Value, Vec<(String, bool)>) {
         };
         // The tests have the version of the workspace.
         let (version, devices) = (env!("CARGO_PKG_VERSION").to_owned(), devices.to_owned());
-        let begin = Begin { version, devices, volume: None, gain: Gain::NONE, task };
+        let begin = Begin { version, devices, volume: None, task };
         let _ = link.say(&Order::Begin(Box::new(begin)));
         let (mut room, mut sandbox) = (vec![0; 16_384], Value::Null);
         loop {

@@ -10,7 +10,7 @@ use crate::worker::{Begin, CaptureWord, Link, Order, Ready, Task};
 use soundpost_core::board::{Microphone, Muted, View};
 use soundpost_core::capacity::COMMAND_RING;
 use soundpost_core::codec::opus_samples;
-use soundpost_core::config::{Direction, Stream, Tuning};
+use soundpost_core::config::{Direction, Gain, Stream, Tuning};
 use soundpost_core::engine::capture::{Command, Last, Resume};
 use soundpost_core::meter::{CaptureReport, Recoveries};
 use soundpost_core::pool::PoolStats;
@@ -72,7 +72,6 @@ impl CaptureEnd {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             devices: settings.capture.to_string(),
             volume: settings.capture.volume().cloned(),
-            gain: settings.capture_gain,
             task,
         };
         if link.say(&Order::Begin(Box::new(begin))) != Sent::Yes {
@@ -83,6 +82,9 @@ impl CaptureEnd {
         self.report.is_muted = muted;
         (self.sent, self.arrived, self.turns) = (0, 0, 0);
         self.link = Some(link);
+        if settings.capture_gain != Gain::NONE {
+            self.command(Command::Gain(settings.capture_gain));
+        }
     }
 
     /// It captures.

@@ -9,7 +9,7 @@ use crate::socket::Sent;
 use crate::worker::sandbox::Sandbox;
 use crate::worker::{Begin, Link, Order, PlaybackWord, Ready, Task, link};
 use soundpost_core::board::Muted;
-use soundpost_core::config::{Channels, Direction};
+use soundpost_core::config::{Channels, Direction, Gain};
 use soundpost_core::engine::playback::Command;
 use soundpost_core::meter::{PlaybackReport, Recoveries};
 use soundpost_core::pool::PoolStats;
@@ -71,7 +71,6 @@ impl PlaybackEnd {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             devices: settings.playback.to_string(),
             volume: settings.playback.volume().cloned(),
-            gain: settings.playback_gain,
             task,
         };
         if link.say(&Order::Begin(Box::new(begin))) != Sent::Yes {
@@ -80,6 +79,9 @@ impl PlaybackEnd {
         self.past = self.past.plus(std::mem::take(&mut self.report.recoveries));
         self.past_rejected = self.rejected;
         (self.turns, self.fresh) = (0, true);
+        if settings.playback_gain != Gain::NONE {
+            let _ = link.say(&Order::Playback(Command::Gain(settings.playback_gain)));
+        }
         self.link = Some(link);
     }
 

@@ -38,8 +38,6 @@ pub(super) async fn serve(
     });
     let side = CaptureSide::begin(choice, stream, Muted(muted), resume, Some(outlet));
     let mut side = side.map_err(|error| WorkerError::Failed(error.to_string()))?;
-    // A ring that nobody has used yet has room for it.
-    let _ = side.set_gain(trade.gain);
     let opened = side.opened().clone();
     fence.close(&mut sandbox);
     let ready = Ready { opened: opened.clone(), grants, sandbox };

@@ -22,7 +22,7 @@ use link::Received;
 use sandbox::Sandbox;
 use serde::{Deserialize, Serialize};
 use soundpost_core::capacity::LINK_MESSAGE_MAX;
-use soundpost_core::config::{Channels, Direction, Gain, Playout, Stream};
+use soundpost_core::config::{Channels, Direction, Playout, Stream};
 use soundpost_core::engine::capture::{Command, Resume};
 use soundpost_core::engine::playback::Command as PlaybackCommand;
 use soundpost_core::meter::{CaptureReport, PlaybackReport};
@@ -52,8 +52,6 @@ pub struct Begin {
     pub devices: String,
     /// What the card's own volume is set to, if anybody asked for that.
     pub volume: Option<Volume>,
-    /// How much louder sound is made.
-    pub gain: Gain,
     /// The direction.
     pub task: Task,
 }
@@ -181,7 +179,7 @@ pub async fn serve(link: Link, confined: bool, leave: impl Future<Output = ()>) 
     let served = match begin {
         Ok(Order::Begin(begin)) => match check(&begin) {
             Ok(choice) => {
-                let trade = Trade { link: &link, confined, gain: begin.gain, room: &mut room };
+                let trade = Trade { link: &link, confined, room: &mut room };
                 match begin.task {
                     Task::Capture { stream, muted, resume } => {
                         capture::serve(trade, &choice, stream, muted, resume.as_deref(), leave).await
@@ -205,7 +203,6 @@ struct Trade<'a> {
     link: &'a Link,
     /// It is a process of its own, which can do without what it does not need.
     confined: bool,
-    gain: Gain,
     room: &'a mut [u8],
 }
 

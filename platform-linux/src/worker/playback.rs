@@ -28,8 +28,8 @@ pub(super) async fn serve(
     };
     let mut side = side.map_err(|error| WorkerError::Failed(error.to_string()))?;
     side.hush.set(*hush);
-    // A ring that nobody has used yet has room for them.
-    let _ = (side.set_gain(trade.gain), side.set_muted(*muted));
+    // A ring that nobody has used yet has room for it.
+    let _ = side.set_muted(*muted);
     let opened = side.opened().clone();
     fence.close(&mut sandbox);
     let ready = Ready { opened: opened.clone(), grants, sandbox };
