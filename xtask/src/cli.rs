@@ -121,18 +121,17 @@ impl Verb {
             Self::Fuzz => "fuzz [--minutes N] [--seed S] socket",
             Self::Cross => "cross [--yes]",
             Self::DeviceTest => "device-test [--yes] [--soak TIME] [NAME…]",
-            Self::Chaos => "chaos [--yes] [-- --minutes NUMBER --seed NUMBER]",
+            Self::Chaos => "chaos [--yes] [--minutes N] [--seed S]",
             Self::Prove => "prove [--list] [--skip-slow] [--optional] [--bless] [--mutate] [NAME…]",
         }
     }
 
     fn flags(self) -> &'static [&'static str] {
         match self {
-            Self::Run | Self::Test | Self::Lint | Self::Ci | Self::Bench | Self::Cross | Self::Chaos => {
-                &["--yes", "--help"]
-            }
+            Self::Run | Self::Test | Self::Lint | Self::Ci | Self::Bench | Self::Cross => &["--yes", "--help"],
             Self::DeviceTest => &["--yes", "--soak", "--help"],
             Self::Fuzz => &["--minutes", "--seed", "--help"],
+            Self::Chaos => &["--yes", "--minutes", "--seed", "--help"],
             Self::Embedded => &["--help"],
             Self::Msrv => &["--yes", "--optional", "--help"],
             Self::Prove => &["--list", "--skip-slow", "--optional", "--bless", "--mutate", "--help"],
@@ -212,10 +211,10 @@ impl Verb {
             }
             Self::Chaos => {
                 "Kills, faults and stops workers, sends packets full of noise, lets clients come by the\n\
-                 hundred to vanish, flood or stall, and leaves no descriptors; two minutes long, or what\n\
-                 follows `--` says. One listener and one talker never reconnect. Prints its seed, what\n\
+                 hundred to vanish, flood or stall, and leaves no descriptors; two minutes long, or as\n\
+                 said. One listener and one talker never reconnect. Prints its seed, what\n\
                  was heard and what is left:\n\n\
-                 \x20 cargo xtask chaos -- --minutes 10 --seed 7\n"
+                 \x20 cargo xtask chaos --minutes 10 --seed 7\n"
             }
             Self::Prove => {
                 "Checks the named promises, or all of them, and prints a line for each: whether it holds,\n\
@@ -263,10 +262,10 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
                 let missing = "`--soak` needs a length of time, such as 30s, 10m or 2h";
                 options.soak = Some(words.next().ok_or(missing)?);
             }
-            "--minutes" if verb == Verb::Fuzz => {
+            "--minutes" if matches!(verb, Verb::Fuzz | Verb::Chaos) => {
                 options.minutes = Some(words.next().ok_or("`--minutes` needs a whole number")?);
             }
-            "--seed" if verb == Verb::Fuzz => {
+            "--seed" if matches!(verb, Verb::Fuzz | Verb::Chaos) => {
                 options.seed = Some(words.next().ok_or("`--seed` needs a whole number")?);
             }
             _ if matches!(verb, Verb::Test | Verb::Prove | Verb::Bench | Verb::Fuzz | Verb::DeviceTest)
@@ -281,7 +280,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
 }
 
 fn takes_rest(verb: Verb) -> bool {
-    matches!(verb, Verb::Run | Verb::Test | Verb::Chaos)
+    matches!(verb, Verb::Run | Verb::Test)
 }
 
 fn refusal(verb: Verb, word: &str) -> String {
@@ -290,7 +289,6 @@ fn refusal(verb: Verb, word: &str) -> String {
     if takes_rest(verb) {
         let whose = match verb {
             Verb::Run => "soundpost",
-            Verb::Chaos => "the run",
             _ => "the test programs",
         };
         let _ = write!(text, ", and after `--` the arguments of {whose}");
@@ -323,6 +321,7 @@ pub(crate) fn help(verb: Option<Verb>) -> String {
                     "--skip-slow" => "Leave out what takes minutes, unless it is named",
                     "--bless" => "Write today's sizes to docs/sizes.md",
                     "--soak" => "How long the soak goes on, in the board's time [default: 10m]",
+                    "--minutes" if verb == Verb::Chaos => "For how long [default: 2]",
                     "--minutes" => "For how long [default: 10]",
                     "--seed" => "What the dice begin with; equal seeds torment equally [default: the time]",
                     "--mutate" => "Break each promise in a copy of the tree and see whether that is noticed",

@@ -66,9 +66,12 @@ fn perform(verb: Verb, options: Options) -> Result<(), String> {
 
 /// Breaks what can break while sound goes on.
 fn chaos(options: &Options) -> Result<(), String> {
-    needs::ensure(Scope::Build, options.yes)?;
+    needs::ensure(Scope::Everything, options.yes)?;
+    succeed(cargo(["build", "-p", "soundpost-linux"]))?;
     let mut run = cargo(["run", "-p", "soundpost-tests", "--example", "chaos", "--"]);
-    run.args(&options.rest);
+    for (flag, value) in [("--minutes", &options.minutes), ("--seed", &options.seed)] {
+        value.iter().for_each(|value| _ = run.arg(flag).arg(value));
+    }
     succeed(run)
 }
 
