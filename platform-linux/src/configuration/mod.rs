@@ -7,10 +7,12 @@
 mod keys;
 pub mod page;
 mod read;
+mod values;
 
 pub(crate) use keys::clients;
-pub use keys::{KEYS, Key, Takes, Values};
+pub use keys::{KEYS, Key, Takes};
 pub use read::Fault;
+pub use values::Values;
 
 use crate::board::Wiring;
 use crate::daemon::Settings;

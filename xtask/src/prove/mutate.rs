@@ -53,8 +53,8 @@ const MUTATIONS: [Mutation; 22] = [
         promise: "no-panic",
         does: "an encoded length is trusted",
         file: "core/src/engine/capture.rs",
-        from: "let pcm = self.gathered.get(..self.filled).unwrap_or(&[]);",
-        to: "let pcm = &self.gathered[..self.filled];",
+        from: "let pcm = self.gathered.get_mut(..self.filled).unwrap_or(&mut []);\n        self.past.pass(pcm, self.stream.channels);\n        let late",
+        to: "let pcm = &mut self.gathered[..self.filled];\n        self.past.pass(pcm, self.stream.channels);\n        let late",
         says: "it can panic: entry_capture_encode",
     },
     Mutation {

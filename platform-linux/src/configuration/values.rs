@@ -1,0 +1,122 @@
+//! What the keys fill in: the values that the daemon goes by, and the streams that they make.
+
+use crate::daemon::access::AllowList;
+use crate::gpio::PinName;
+use crate::pcm::{Choice, Volume};
+use soundpost_core::capacity::CLIENTS_MAX;
+use soundpost_core::config::{
+    Bitrate, Channels, Complexity, Content, Direction, FrameLen, Gain, Playout, Quality, Rate, SignalKind, Stream,
+};
+use std::path::PathBuf;
+
+/// What the daemon is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Values {
+    /// Where sound comes from.
+    pub capture: Choice,
+    /// What it is.
+    pub content: Content,
+    /// The preset.
+    pub quality: Quality,
+    /// Instead of the preset's.
+    pub frame: Option<FrameLen>,
+    /// Instead of the preset's.
+    pub bitrate: Option<Bitrate>,
+    /// Instead of the preset's.
+    pub rate: Option<Rate>,
+    /// Instead of the preset's.
+    pub channels: Option<Channels>,
+    /// Instead of the preset's.
+    pub complexity: Option<Complexity>,
+    /// Instead of the preset's.
+    pub signal: Option<SignalKind>,
+    /// Instead of the preset's.
+    pub vbr: Option<bool>,
+    /// Instead of the preset's.
+    pub dtx: Option<bool>,
+    /// How much louder it is sent.
+    pub capture_gain: Gain,
+    /// The card's own volume.
+    pub capture_volume: Option<Volume>,
+    /// Where a talker's sound goes.
+    pub playback: Choice,
+    /// What talkers are asked to send.
+    pub talk: Quality,
+    /// What it is played with.
+    pub profile: Playout,
+    /// How much louder it is played.
+    pub playback_gain: Gain,
+    /// The card's own volume.
+    pub playback_volume: Option<Volume>,
+    /// The lamp's pin.
+    pub lamp: Option<PinName>,
+    /// The switch's pin.
+    pub mute_switch: Option<PinName>,
+    /// The amplifier's pin.
+    pub amp: Option<PinName>,
+    /// The public socket.
+    pub socket: Option<PathBuf>,
+    /// Who may connect to it.
+    pub allow: AllowList,
+    /// How many may at once.
+    pub clients_max: usize,
+    /// Capture and playback are threads, not processes.
+    pub in_process: bool,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        let auto = || Choice::from(crate::pcm::Uri::Auto);
+        Self {
+            capture: auto(),
+            content: Content::default(),
+            quality: Quality::default(),
+            frame: None,
+            bitrate: None,
+            rate: None,
+            channels: None,
+            complexity: None,
+            signal: None,
+            vbr: None,
+            dtx: None,
+            capture_gain: Gain::NONE,
+            capture_volume: None,
+            playback: auto(),
+            talk: Quality::default(),
+            profile: Playout::default(),
+            playback_gain: Gain::NONE,
+            playback_volume: None,
+            lamp: None,
+            mute_switch: None,
+            amp: None,
+            socket: None,
+            allow: AllowList::default(),
+            clients_max: CLIENTS_MAX,
+            in_process: false,
+        }
+    }
+}
+
+impl Values {
+    /// What is coded: the preset's stream, but for what is said otherwise.
+    #[must_use]
+    pub fn stream(&self) -> Stream {
+        let preset = self.quality.stream(Direction::Capture, self.content);
+        let stream = Stream { channels: self.channels.unwrap_or(preset.channels), ..preset };
+        let mut stream = stream.with_frame(self.frame.unwrap_or(preset.frame));
+        let tuning = &mut stream.tuning;
+        tuning.bitrate = self.bitrate.unwrap_or(tuning.bitrate);
+        tuning.rate = self.rate.unwrap_or(tuning.rate);
+        tuning.complexity = self.complexity.unwrap_or(tuning.complexity);
+        tuning.signal = self.signal.unwrap_or(tuning.signal);
+        tuning.vbr = self.vbr.unwrap_or(tuning.vbr);
+        tuning.dtx = self.dtx.unwrap_or(tuning.dtx);
+        stream
+    }
+
+    /// What talkers are asked to send.
+    #[must_use]
+    pub const fn talk(&self) -> Stream {
+        self.talk.stream(Direction::Playback, self.content)
+    }
+}
