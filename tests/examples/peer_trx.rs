@@ -45,7 +45,7 @@ fn run(numbers: [usize; 3], seed: u64) -> Delays {
     assert!(probe.wait_connected(&spk, SOON), "trx-rx did not come:\n{}", listener.output());
     // The first seconds tell about start-up; the delay wanted is the one that stays.
     mouth_to_ear(&probe, &Train::new(5, REACH, !seed), 0);
-    let delays = mouth_to_ear(&probe, &Train::new(CHIRPS, REACH, seed), 0);
+    let delays = mouth_to_ear(&probe, &Train::new(CHIRPS, REACH, seed), 0).found;
     println!("  {delays}");
     delays
 }

@@ -48,6 +48,10 @@ impl Keeper {
         Self { hub: Rc::clone(hub), direction, ward, room, shown: State::Running }
     }
 
+    pub(super) fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// Starts the worker for the first time.
     ///
     /// # Errors

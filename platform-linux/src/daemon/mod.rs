@@ -113,17 +113,32 @@ pub fn run(
     let hub = Rc::new(Hub::new(settings, [capture.books(), playback.books()], panel));
     let mut keepers =
         [Keeper::new(&hub, Direction::Capture, capture), Keeper::new(&hub, Direction::Playback, playback)];
-    // One after the other: if one cannot begin, the other touches nothing.
-    for ((keeper, uri), direction) in keepers.iter_mut().zip(uris).zip(directions) {
-        let began = runtime.block_on(keeper.begin());
-        began.map_err(|why| RunError::Start { direction: name(direction), uri, why })?;
-    }
     let hush = hub.hush();
-    hub.set_amp(gate.map(|gate| Amp::start(gate, move |silent| hush.set(silent))).transpose()?);
+    let started = runtime.block_on(begin(&mut keepers, uris)).and_then(|()| {
+        hub.set_amp(gate.map(|gate| Amp::start(gate, move |silent| hush.set(silent))).transpose()?);
+        Ok(())
+    });
+    if let Err(error) = started {
+        // Who is told that we failed finds the devices free.
+        hub.stop_workers();
+        for keeper in keepers {
+            runtime.block_on(keeper.follow());
+        }
+        return Err(error);
+    }
     on_ready(&hub.status());
     let manager = Manager::from_environment();
     manager.say("READY=1\nSTATUS=Capture and playback run");
     LocalSet::new().block_on(&runtime, serve(hub, keepers, socket, on_tick, &manager))?;
+    Ok(())
+}
+
+/// Starts one worker after the other: if one cannot begin, the next touches nothing.
+async fn begin(keepers: &mut [Keeper; 2], uris: [Box<Choice>; 2]) -> Result<(), RunError> {
+    for (keeper, uri) in keepers.iter_mut().zip(uris) {
+        let direction = name(keeper.direction());
+        keeper.begin().await.map_err(|why| RunError::Start { direction, uri, why })?;
+    }
     Ok(())
 }
 

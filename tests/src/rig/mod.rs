@@ -16,7 +16,7 @@ mod trouble;
 
 pub use alsa::{AlsaConf, AlsaConfBuilder};
 pub use jack::{Jack, PERIOD};
-pub use listen::{mouth_to_ear, passage};
+pub use listen::{Take, mouth_to_ear, passage};
 pub use probe::{Probe, Recording};
 pub use trouble::{FORMATS, Seen, Trouble, Wishes};
 

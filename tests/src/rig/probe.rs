@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::Duration;
 
-use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, Port, ProcessScope};
+use jack::{AsyncClient, AudioIn, AudioOut, Client, ClientOptions, Control, NotificationHandler, Port, ProcessScope};
 
 use super::Jack;
 use super::tape::{Score, Tape};
@@ -19,7 +19,7 @@ const PICK_UP: Duration = Duration::from_secs(5);
 
 /// Output and input ports in the test's hands. Ports are called `out_1…` and `in_1…`.
 pub struct Probe {
-    client: Option<AsyncClient<(), Audio>>,
+    client: Option<AsyncClient<Watch, Audio>>,
     name: String,
     outputs: usize,
     inputs: usize,
@@ -47,6 +47,17 @@ struct Desk {
     score: Mutex<Option<Arc<Score>>>,
     tape: Mutex<Option<Arc<Tape>>>,
     now: AtomicU64,
+    xruns: AtomicU64,
+}
+
+/// Hears from the server when it missed a deadline.
+struct Watch(Arc<Desk>);
+
+impl NotificationHandler for Watch {
+    fn xrun(&mut self, _: &Client) -> Control {
+        self.0.xruns.fetch_add(1, Ordering::AcqRel);
+        Control::Continue
+    }
 }
 
 struct Audio {
@@ -77,7 +88,7 @@ impl Probe {
             tape: None,
             expected: None,
         };
-        let client = client.activate_async((), audio).expect("a new client can be activated");
+        let client = client.activate_async(Watch(Arc::clone(&desk)), audio).expect("a new client can be activated");
         assert!(until(PICK_UP, || desk.now.load(Ordering::Acquire) > 0), "the clock stands still");
         Self {
             client: Some(client),
@@ -106,6 +117,12 @@ impl Probe {
     /// The first frame of the cycle after the latest one.
     pub fn now(&self) -> u64 {
         self.desk.now.load(Ordering::Acquire)
+    }
+
+    /// Deadlines that the server has missed since the probe was opened: then its clock jumped, and what was measured
+    /// meanwhile says nothing about a program under test.
+    pub fn xruns(&self) -> u64 {
+        self.desk.xruns.load(Ordering::Acquire)
     }
 
     /// Plays a signal on all outputs as soon as possible; returns the frame of its first sample.

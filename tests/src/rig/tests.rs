@@ -40,7 +40,7 @@ fn a_cable_delays_by_exactly_one_period() {
     let jack = Jack::start();
     let probe = Probe::open(&jack, "probe", 1, 1);
     probe.connect(&probe.output(0), &probe.input(0));
-    let delays = mouth_to_ear(&probe, &Train::new(12, 0.02, 7), 0);
+    let delays = mouth_to_ear(&probe, &Train::new(12, 0.02, 7), 0).found;
     println!("cable: {delays}");
     assert_eq!((delays.missing, probe.recording().skipped), (0, 0), "{delays}");
     let period = PERIOD as f64 / 48.0;
@@ -77,7 +77,7 @@ fn programs_pass_sound_on_through_the_devices() {
     let conf = devices(&jack, &probe);
     let _programs = pipeline(&conf);
     wait_for_devices(&probe);
-    let delays = mouth_to_ear(&probe, &Train::new(10, 0.25, 3), 0);
+    let delays = mouth_to_ear(&probe, &Train::new(10, 0.25, 3), 0).found;
     println!("arecord | aplay: {delays}");
     assert_eq!(delays.missing, 0, "{delays}");
     assert!(delays.max() < 250.0, "{delays}");
@@ -91,7 +91,7 @@ fn speech_comes_through_the_devices_complete() {
     let _programs = pipeline(&conf);
     wait_for_devices(&probe);
     let words = speech("Glue the sheet to the dark blue background.", 4.0);
-    let found = passage(&probe, &words, Duration::from_millis(250), 0);
+    let found = passage(&probe, &words, Duration::from_millis(250), 0).found;
     print!("arecord | aplay: {found}");
     assert!(found.is_complete(), "{found}");
 }
