@@ -20,18 +20,19 @@ fn device(format: &str, rate: u32) -> (Trouble, Uri) {
     (device, uri)
 }
 
-/// Moves so many periods; what goes wrong is mended as core would, and counts, too.
+/// Moves so many periods. What goes wrong is mended as core would, and not counted: a device that ran dry waits anyway.
 fn moved(mut turn: impl FnMut() -> Result<(), PcmError>, mut mend: impl FnMut()) -> Counts {
-    let ((), counts) = counted(|| {
-        let mut left = PERIODS;
-        while left > 0 {
-            match turn() {
-                Ok(()) => left -= 1,
-                Err(_) => mend(),
-            }
+    let (mut left, mut all) = (PERIODS, Counts::default());
+    while left > 0 {
+        let (moved, counts) = counted(&mut turn);
+        if moved.is_err() {
+            mend();
+            continue;
         }
-    });
-    counts
+        left -= 1;
+        all = Counts { heap: all.heap + counts.heap, locks: all.locks + counts.locks };
+    }
+    all
 }
 
 pub(crate) fn captured(format: &str, rate: u32) -> Counts {

@@ -9,8 +9,8 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// A run takes seconds; one that takes so long hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// A run takes seconds, and half a minute where the emulator goes step by step; one that takes so long hangs.
+const DEADLINE: Duration = Duration::from_secs(240);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
