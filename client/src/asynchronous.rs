@@ -19,22 +19,16 @@
 use crate::message::{self, Sent};
 use crate::socket;
 use crate::stream::{Ear, Voice};
-use crate::{Additions, Direction, Error, Event, Frame, Header, Heard, Hello, Kind, Report, Role, Verb, Welcome};
+use crate::{Additions, Direction, Error, Event, Heard, Hello, Kind, Role, Verb, Welcome};
 use crate::{done, understand};
 use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+
 use std::path::Path;
 use tokio_seqpacket::UnixSeqpacket;
 
 /// A connection on which both sides introduced themselves.
-#[derive(Debug)]
-pub struct Connection {
-    socket: UnixSeqpacket,
-    room: Box<[u8]>,
-    /// What the daemon said about the stream.
-    pub welcome: Welcome,
-}
+pub type Connection = crate::connection::Connection<UnixSeqpacket>;
 
 impl Connection {
     /// Connects and introduces itself.
@@ -64,47 +58,6 @@ impl Connection {
             }
         };
         understand(&self.room[..got], agreed)?.ok_or(Error::Closed)
-    }
-
-    /// Sends a control message.
-    ///
-    /// # Errors
-    /// [`Error::Closed`] if the daemon is gone or does not read.
-    pub fn send(&self, kind: Kind, payload: &[u8]) -> Result<(), Error> {
-        match message::send_control(self.socket(), kind, payload) {
-            Sent::Yes => Ok(()),
-            Sent::Full | Sent::Gone => Err(Error::Closed),
-        }
-    }
-
-    /// Tells the daemon what arrived, if it wants to know. When there is no room the next report says the same.
-    pub fn report(&self, report: Report) {
-        if self.welcome.additions.redundancy {
-            let _ = message::send_control(self.socket(), Kind::Report, &report.emit());
-        }
-    }
-
-    /// Sends a packet without waiting.
-    #[must_use]
-    pub fn send_packet(&self, header: &Header, opus: &[u8]) -> Sent {
-        message::send_now(self.socket(), header, opus)
-    }
-
-    /// Sends a coded frame without waiting, with a copy of the one `before` if that is given and belongs there; says
-    /// whether it does.
-    #[must_use]
-    pub fn send_frame(&self, frame: &Frame, before: Option<&Frame>) -> (Sent, bool) {
-        message::send_frame(self.socket(), frame, before.filter(|_| self.welcome.additions.redundancy))
-    }
-
-    const fn socket(&self) -> &UnixSeqpacket {
-        &self.socket
-    }
-}
-
-impl AsFd for Connection {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket().as_fd()
     }
 }
 
@@ -274,7 +227,7 @@ impl Controller {
         self.tag = self.tag.wrapping_add(1);
         let mut payload = [0; COMMAND_LEAD + ARGUMENTS_MAX];
         let length = Command { tag: self.tag, verb, arguments }.emit(&mut payload)?;
-        let _: Sent = message::send_control(self.connection.socket(), Kind::Command, &payload[..length]);
+        let _: Sent = message::send_control(&self.connection.socket, Kind::Command, &payload[..length]);
         loop {
             match self.connection.event().await? {
                 Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),

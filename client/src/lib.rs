@@ -38,6 +38,7 @@
 #[cfg(feature = "tokio")]
 pub mod asynchronous;
 pub mod blocking;
+mod connection;
 pub mod message;
 mod socket;
 mod stream;

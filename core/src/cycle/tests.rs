@@ -1,17 +1,14 @@
 //! A few turns of both cranks with a toy codec: short enough for Miri, which runs rings, pools and cells with it.
 
 use super::*;
-
 use crate::capacity::{COMMAND_RING_LEN, HANDOVER_RING_LEN};
-use crate::codec::Decode;
-use crate::codec::{CodecError, Input};
+use crate::codec::{CodecError, Decode, Input};
 use crate::config::{Channels, Content, Direction, FrameLen, Quality, Tuning};
 use crate::engine::capture::Command;
 use crate::engine::playback::Playback;
 use crate::latest::Latest;
 use crate::meter::PlaybackReport;
-use crate::port::PcmOut;
-use crate::port::Read;
+use crate::port::{PcmOut, Read};
 use crate::recovery::Step;
 use heapless::spsc::Queue;
 use std::cell::Cell;
