@@ -5,12 +5,13 @@
 //! that the delay is at once what it will be. How many that are is core's business ([`Queue`]).
 
 use super::alsa_open::{self, Agreed};
+use super::alsa_soft::SoftPcm;
 use super::alsa_wait::Waiter;
 use super::convert::Converter;
 use super::layout::Layout;
 use super::{OpenError, Opened, Options, Pace};
 use crate::rt::now;
-use alsa::pcm::{Frames, PCM, State};
+use alsa::pcm::{Frames, State};
 use soundpost_core::capacity::PERIOD_SAMPLES_MAX;
 use soundpost_core::config::TIMING;
 use soundpost_core::port::{PcmError, PcmOut};
@@ -20,7 +21,7 @@ use soundpost_core::recovery::Step;
 /// See the module.
 #[derive(Debug)]
 pub struct AlsaOut {
-    pcm: PCM,
+    pcm: SoftPcm,
     layout: Layout,
     rate_hz: u32,
     /// Samples that core gives at once, at 48 kHz.
@@ -41,6 +42,8 @@ impl AlsaOut {
         let Agreed { pcm, layout, rate_hz, period: block, buffer, used, converter, mut opened } =
             alsa_open::open(name, alsa::Direction::Playback, options)?;
         let most = converter.as_ref().map_or(PERIOD_SAMPLES_MAX, Converter::gives_at_most).max(block);
+        let bad =
+            |error| alsa_open::refusal(name, format!("it does not take its parameters: {}", alsa_open::words(error)));
         let mut this = Self {
             layout,
             rate_hz,
@@ -51,10 +54,8 @@ impl AlsaOut {
             waiter: Waiter::new(&pcm, options.deadline),
             raw: vec![0; most * layout.bytes()],
             converter: converter.map(|converter| Box::new((converter, vec![0; most * layout.channels()]))),
-            pcm,
+            pcm: SoftPcm::new(pcm).map_err(bad)?,
         };
-        let bad =
-            |error| alsa_open::refusal(name, format!("it does not take its parameters: {}", alsa_open::words(error)));
         this.configure().map_err(bad)?;
         this.fill_with_silence(this.queue.periods())
             .map_err(|error| alsa_open::refusal(name, format!("it takes no sound: {error:?}")))?;
@@ -68,11 +69,11 @@ impl AlsaOut {
 
     /// Starts with the first sound behind the silence; wakes when a period of the used part is free.
     fn configure(&self) -> alsa::Result<()> {
-        let params = self.pcm.sw_params_current()?;
-        params.set_avail_min(self.room() as Frames)?;
         let begins = (self.queue.periods_when_dry() as usize - 1) * self.block;
-        params.set_start_threshold((begins + 1) as Frames)?;
-        self.pcm.sw_params(&params)
+        self.pcm.tune(|params| {
+            params.set_avail_min(self.room() as Frames)?;
+            params.set_start_threshold((begins + 1) as Frames)
+        })
     }
 
     /// Samples of the buffer that are kept full.

@@ -8,6 +8,7 @@
 mod alsa_in;
 mod alsa_open;
 mod alsa_out;
+mod alsa_soft;
 mod alsa_wait;
 mod auto;
 mod choice;

@@ -20,16 +20,12 @@ fn device(format: &str, rate: u32) -> (Trouble, Uri) {
     (device, uri)
 }
 
-/// Moves so many periods. What goes wrong is mended as core would, and not counted: a device that ran dry waits anyway.
+/// Moves so many periods. What goes wrong is mended as core would, and counts as well.
 fn moved(mut turn: impl FnMut() -> Result<(), PcmError>, mut mend: impl FnMut()) -> Counts {
     let (mut left, mut all) = (PERIODS, Counts::default());
     while left > 0 {
-        let (moved, counts) = counted(&mut turn);
-        if moved.is_err() {
-            mend();
-            continue;
-        }
-        left -= 1;
+        let (moved, counts) = counted(|| turn().inspect_err(|_| mend()));
+        left -= usize::from(moved.is_ok());
         all = Counts { heap: all.heap + counts.heap, locks: all.locks + counts.locks };
     }
     all
