@@ -114,8 +114,11 @@ impl Hub {
                 progress
             }
             Word::Playback(word) => {
-                let progress = self.playback.borrow_mut().on_word(*word);
-                self.playback.borrow().mute(self.mutes.playback.get());
+                let mut playback = self.playback.borrow_mut();
+                let before = playback.rejected;
+                let progress = playback.on_word(*word);
+                playback.mute(self.mutes.playback.get());
+                self.roster.count_out_of_talker(playback.rejected - before);
                 progress
             }
             Word::Ready(_) | Word::Failed(_) => false,
@@ -329,7 +332,7 @@ impl Hub {
                 let _ = client.tell();
             }
             Err(Rejected::Scarce | Rejected::Length) => {
-                client.drop_one();
+                client.count_out(1);
                 self.talker_drops.set(self.talker_drops.get() + 1);
             }
         }

@@ -85,7 +85,7 @@ impl Client {
     pub(super) fn hand(&mut self, stream: &Stream, frame: &Frame, before: Option<&Frame>) -> bool {
         let copies = self.wants_copies(stream);
         if !self.tell() {
-            self.drop_one();
+            self.count_out(1);
             return false;
         }
         let (sent, copied) = socket::send_frame(&*self.socket, frame, before.filter(|_| copies));
@@ -94,7 +94,7 @@ impl Client {
                 self.packets += 1;
                 self.copies += u64::from(copied);
             }
-            Sent::Full => self.drop_one(),
+            Sent::Full => self.count_out(1),
             // The client's task finds that out, too, and clears up.
             Sent::Gone => {}
         }
@@ -105,10 +105,10 @@ impl Client {
         redundancy::copies(stream, self.need())
     }
 
-    /// Counts a packet that this client loses, to be told of when there is room.
-    pub(super) fn drop_one(&mut self) {
-        self.dropped += 1;
-        self.untold = self.untold.saturating_add(1);
+    /// Counts packets that this client loses, to be told of when there is room.
+    pub(super) fn count_out(&mut self, lost: u64) {
+        self.dropped += lost;
+        self.untold = self.untold.saturating_add(u32::try_from(lost).unwrap_or(u32::MAX));
     }
 
     /// Tells the client what was dropped since it was last told; false if there is no room for that.
@@ -263,6 +263,16 @@ impl Roster {
         holder.replaced = true;
         holder.leave.notify_one();
         Ok(())
+    }
+
+    /// The worker had no room for so many packets of whoever talks. (Of whoever talked a report ago, to be exact.)
+    pub(super) fn count_out_of_talker(&self, lost: u64) {
+        let mut clients = self.clients.borrow_mut();
+        if let Some(talker) = self.talker.get().and_then(|id| clients.get_mut(&id)).filter(|_| lost > 0) {
+            talker.count_out(lost);
+            // When there is no room the next packet says it.
+            let _ = talker.tell();
+        }
     }
 
     /// Whether the client was told to leave because another talker took over.
