@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod direction;
 pub mod gpio;
 pub mod hotplug;
+pub mod http;
 pub mod opus;
 pub mod pcm;
 pub mod rt;

@@ -33,6 +33,9 @@ fn announce(status: &Status) {
         capture.frame_ms
     );
     println!("  playback  {}", in_lines(&status.playback.device.device));
+    if let Some(url) = &status.http {
+        println!("  control   {url}");
+    }
 }
 
 /// The description of a device, its reason and its parameters on lines of their own.

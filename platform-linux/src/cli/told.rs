@@ -3,6 +3,7 @@
 use crate::configuration::{self, DEFAULT_FILE, Effective, Sources};
 use crate::daemon::access::AllowList;
 use crate::gpio::PinName;
+use crate::http::Listen;
 use crate::pcm::{Choice, Volume};
 use clap::Args;
 use soundpost_core::config::{
@@ -103,6 +104,15 @@ pub(super) struct Told {
     /// How many clients may be connected at once [default: 64].
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     clients_max: Option<String>,
+    /// Where to serve status, control and metrics over HTTP, or off [default: 127.0.0.1:4886 if that is free].
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = text::<Listen>)]
+    http: Option<String>,
+    /// The file with the token that everybody has to show over HTTP; beyond this machine there has to be one.
+    #[arg(long, value_name = "FILE")]
+    http_token_file: Option<String>,
+    /// The directory for what outlasts the daemon: what was muted [default: $STATE_DIRECTORY].
+    #[arg(long, value_name = "DIRECTORY")]
+    state_directory: Option<String>,
     /// Run capture and playback as threads of this process: no protection from crashes, some memory saved.
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = flag)]
     in_process: Option<String>,
@@ -159,6 +169,9 @@ impl Told {
             ("socket.path", &self.socket),
             ("socket.allow", &self.allow),
             ("socket.clients-max", &self.clients_max),
+            ("http.listen", &self.http),
+            ("http.token-file", &self.http_token_file),
+            ("state.directory", &self.state_directory),
             ("workers.in-process", &self.in_process),
         ];
         said.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()
@@ -189,6 +202,9 @@ mod tests {
             "capture.volume-control" => vec!["--capture-volume-control", key.example],
             "playback.gain" => vec!["--playback-gain", key.example],
             "playback.volume-control" => vec!["--playback-volume-control", key.example],
+            "http.listen" => vec!["--http", key.example],
+            "http.token-file" => vec!["--http-token-file", key.example],
+            "state.directory" => vec!["--state-directory", key.example],
             "workers.in-process" => vec!["--in-process"],
             "board.lamp" => vec!["--lamp", key.example],
             "board.mute-switch" => vec!["--mute-switch", key.example],

@@ -2,6 +2,7 @@
 
 use crate::daemon::access::AllowList;
 use crate::gpio::PinName;
+use crate::http::Listen;
 use crate::pcm::{Choice, Volume};
 use soundpost_core::capacity::CLIENTS_MAX;
 use soundpost_core::config::{
@@ -60,6 +61,12 @@ pub struct Values {
     pub allow: AllowList,
     /// How many may at once.
     pub clients_max: usize,
+    /// Where HTTP is served.
+    pub listen: Option<Listen>,
+    /// The file with what lets somebody in there.
+    pub token_file: Option<PathBuf>,
+    /// Where what outlasts the daemon is kept.
+    pub state: Option<PathBuf>,
     /// Capture and playback are threads, not processes.
     pub in_process: bool,
 }
@@ -92,6 +99,9 @@ impl Default for Values {
             socket: None,
             allow: AllowList::default(),
             clients_max: CLIENTS_MAX,
+            listen: None,
+            token_file: None,
+            state: None,
             in_process: false,
         }
     }

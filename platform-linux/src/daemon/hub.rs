@@ -2,7 +2,9 @@
 
 use super::Settings;
 use super::capture::CaptureEnd;
+use super::changes::{Changes, DIRECTIONS};
 use super::mutes::Mutes;
+use super::news::{News, What};
 use super::playback::{Hush, PlaybackEnd};
 use super::roster::{Client, Roster};
 use super::status::{BoardStatus, ClientStatus, MuteStatus, Status, WorkerStatus};
@@ -13,7 +15,7 @@ use crate::rt::now;
 use crate::ward::Books;
 use crate::worker::{Link, Ready, Word};
 use soundpost_core::capacity::STATUS_CLIENTS_MAX;
-use soundpost_core::config::{BOARD, Direction, Stream, Tuning};
+use soundpost_core::config::{BOARD, Direction, Stream, Tuning, WEB};
 use soundpost_core::engine::capture::Command;
 use soundpost_core::meter::AudioMetrics;
 use soundpost_core::redundancy;
@@ -25,8 +27,10 @@ use tokio::sync::Notify;
 
 /// Everything that the daemon's one thread shares between its tasks.
 #[derive(Debug)]
-pub(super) struct Hub {
+pub(crate) struct Hub {
     settings: Settings,
+    /// Where it is found over HTTP.
+    url: Option<String>,
     started: Instant,
     /// Goes off before the workers stop: playback makes silence for it.
     amp: RefCell<Option<Amp>>,
@@ -46,8 +50,13 @@ pub(super) struct Hub {
     /// Who is connected.
     pub(super) roster: Roster,
     /// What controllers asked to be muted.
-    mutes: Mutes,
+    pub(super) mutes: Mutes,
     talker_drops: Cell<u64>,
+    /// What changed, for those who follow.
+    pub(crate) news: News,
+    changes: Changes,
+    /// When sound last moved, in each direction.
+    moved: Cell<[Option<Instant>; 2]>,
 }
 
 /// The latest packet, and the one before if anybody may want a copy of it.
@@ -59,7 +68,7 @@ struct Latest {
 }
 
 impl Hub {
-    pub(super) fn new(settings: Settings, books: [Rc<Books>; 2], panel: Option<Panel>) -> Self {
+    pub(super) fn new(settings: Settings, books: [Rc<Books>; 2], panel: Option<Panel>, url: Option<String>) -> Self {
         let empty = || Box::new(Frame::EMPTY);
         Self {
             started: now(),
@@ -70,12 +79,16 @@ impl Hub {
             latest: RefCell::new(Latest { packet: empty(), before: empty(), wanted: false }),
             expected_loss: Cell::new(settings.stream.tuning.expected_loss_percent),
             roster: Roster::new(settings.clients_max, settings.allow.clone()),
-            mutes: Mutes::default(),
+            mutes: Mutes::new(settings.state.clone()),
             settings,
+            url,
             panel: RefCell::new(panel),
             pin_news: Notify::new(),
             sent: RefCell::default(),
             talker_drops: Cell::new(0),
+            news: News::new(),
+            changes: Changes::default(),
+            moved: Cell::default(),
         }
     }
 
@@ -90,6 +103,7 @@ impl Hub {
                 self.playback.borrow_mut().on_began(link, &self.settings, self.mutes.playback.get());
             }
         }
+        self.look();
     }
 
     /// A worker is set up.
@@ -99,10 +113,23 @@ impl Hub {
             Direction::Playback => self.playback.borrow_mut().on_ready(ready),
         }
         self.guard_microphone();
+        self.look();
     }
 
     /// A worker says how it gets on; whether it does.
     pub(super) fn on_worker_word(&self, word: Word) -> bool {
+        let direction = if matches!(word, Word::Playback(_)) { Direction::Playback } else { Direction::Capture };
+        let progress = self.take_word(word);
+        if progress && self.state(direction) == State::Running {
+            let [capture, playback] = self.moved.get();
+            let now = Some(now());
+            self.moved.set(if direction == Direction::Capture { [now, playback] } else { [capture, now] });
+        }
+        self.look();
+        progress
+    }
+
+    fn take_word(&self, word: Word) -> bool {
         match word {
             Word::Capture(word) => {
                 let before = self.state(Direction::Capture);
@@ -135,10 +162,32 @@ impl Hub {
             }
             Direction::Playback => self.playback.borrow_mut().on_ended(how),
         }
+        self.look();
+    }
+
+    /// Looks whether anything is another now than at the last look.
+    fn look(&self) {
+        self.changes.workers(&self.news, &self.books);
+        self.changes.devices(&self.news, DIRECTIONS.map(|direction| self.state(direction)));
+        self.changes.mutes(&self.news, &self.mute_status());
+    }
+
+    /// Whether sound really moves in a direction.
+    pub(crate) fn moves(&self, direction: Direction) -> bool {
+        let [capture, playback] = self.moved.get();
+        let moved = if direction == Direction::Capture { capture } else { playback };
+        self.state(direction) == State::Running && moved.is_some_and(|at| now().since(at) < WEB.progress)
+    }
+
+    /// Whether nothing is to move in a direction, because somebody wanted it so.
+    pub(crate) fn is_idle(&self, direction: Direction) -> bool {
+        let [capture, playback] = &self.books;
+        let books = if direction == Direction::Capture { capture } else { playback };
+        matches!(books.state(), soundpost_core::supervise::State::Stopped)
     }
 
     /// How a device is doing.
-    pub(super) fn state(&self, direction: Direction) -> State {
+    pub(crate) fn state(&self, direction: Direction) -> State {
         match direction {
             Direction::Capture => self.capture.borrow().state,
             Direction::Playback => self.playback.borrow().state,
@@ -197,6 +246,7 @@ impl Hub {
             amp.tend(time, busy && playback.state == State::Running);
             playback.hush.settle();
         }
+        self.look();
         again.unwrap_or_else(|| time.plus(BOARD.look_pause))
     }
 
@@ -211,14 +261,16 @@ impl Hub {
     }
 
     /// Mutes or unmutes a direction, as a controller asks; how things stand then.
-    pub(super) fn mute(&self, direction: Direction, muted: bool) -> MuteStatus {
+    pub(crate) fn mute(&self, direction: Direction, muted: bool) -> MuteStatus {
         self.mutes.ask(direction, muted);
         self.guard_microphone();
         self.playback.borrow().mute(self.mutes.playback.get());
+        self.look();
         self.mute_status()
     }
 
-    fn mute_status(&self) -> MuteStatus {
+    /// Who mutes what.
+    pub(crate) fn mute_status(&self) -> MuteStatus {
         self.mutes.status(self.panel.borrow().as_ref().and_then(Panel::switch))
     }
 
@@ -238,12 +290,19 @@ impl Hub {
             }
             Role::Listener | Role::Observer | Role::Controller => {}
         }
-        Ok(self.roster.add(client))
+        let (role, who) = (client.role, client.who());
+        let id = self.roster.add(client);
+        self.news.tell(What::Client(id), None, Some(role.name()), Some(&who));
+        Ok(id)
     }
 
     /// Forgets a client. `vanished` says that it left without a goodbye.
     pub(super) fn part(&self, id: u32, vanished: bool) {
+        let role = self.roster.clients.borrow().get(&id).map(|client| client.role.name());
         let (was_here, talked) = self.roster.remove(id, vanished);
+        if role.is_some() {
+            self.news.tell(What::Client(id), role, None, Some(if vanished { "vanished" } else { "left" }));
+        }
         if talked {
             self.pin_news.notify_one();
         }
@@ -339,7 +398,7 @@ impl Hub {
     }
 
     /// Everything worth knowing, as of now.
-    pub(super) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let clients = self.roster.clients.borrow();
         let time = now();
         let clients_connected = clients.len();
@@ -356,6 +415,7 @@ impl Hub {
         };
         Status::gather(&super::status::Sources {
             settings: &self.settings,
+            url: self.url.as_deref(),
             grants: capture.grants.and(playback.grants),
             uptime: time.since(self.started),
             time,

@@ -7,11 +7,14 @@
 
 pub mod access;
 mod capture;
+mod changes;
 mod clients;
 mod commands;
-mod hub;
+pub(crate) mod hub;
 mod keep;
+mod memory;
 mod mutes;
+pub(crate) mod news;
 mod notify;
 mod playback;
 mod roster;
@@ -19,6 +22,7 @@ pub mod status;
 
 use crate::board::{self, Amp, Parts, Wiring};
 use crate::gpio::{Edges, GpioError};
+use crate::http::{self, Counter, HttpError, Listen};
 use crate::pcm::Choice;
 use crate::rt;
 use crate::socket::{BindError, PublicSocket};
@@ -26,6 +30,7 @@ use crate::worker::process::{Launch, name};
 use access::AllowList;
 use hub::Hub;
 use keep::Keeper;
+pub(crate) use memory::state_directory;
 use notify::Manager;
 use soundpost_core::config::{Direction, Gain, Playout, Quality, Stream};
 use std::path::PathBuf;
@@ -58,6 +63,12 @@ pub struct Settings {
     pub allow: AllowList,
     /// How many may at once.
     pub clients_max: usize,
+    /// Where HTTP is served; with nothing said, at the default address if that is free.
+    pub listen: Option<Listen>,
+    /// The file with what lets somebody in over HTTP.
+    pub token_file: Option<PathBuf>,
+    /// Where what outlasts the daemon is kept.
+    pub state: Option<PathBuf>,
     /// What is on the board's pins.
     pub wiring: Wiring,
     /// How the workers are run.
@@ -80,6 +91,9 @@ pub enum RunError {
         /// What is wrong.
         why: String,
     },
+    /// HTTP.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// A pin.
     #[error(transparent)]
     Pin(#[from] GpioError),
@@ -103,6 +117,7 @@ pub fn run(
     let _inside = runtime.enter();
     // The socket first: a second daemon must not touch the devices of the one that runs.
     let socket = PublicSocket::bind(&settings.socket, !settings.allow.is_empty())?;
+    let counter = Counter::open(settings.listen, settings.token_file.as_deref())?;
     access::make_room_for(settings.clients_max);
     // The pins before the microphone: one whose lamp or switch is missing is not opened at all.
     let (panel, gate) = Parts::open(&settings.wiring)?.split();
@@ -110,7 +125,8 @@ pub fn run(
     let directions = [Direction::Capture, Direction::Playback];
     let [capture, playback] = directions.map(|direction| keep::ward(direction, settings.launch.clone()));
     let uris = [&settings.capture, &settings.playback].map(|uri| Box::new(uri.clone()));
-    let hub = Rc::new(Hub::new(settings, [capture.books(), playback.books()], panel));
+    let hub =
+        Rc::new(Hub::new(settings, [capture.books(), playback.books()], panel, counter.as_ref().map(Counter::url)));
     let mut keepers =
         [Keeper::new(&hub, Direction::Capture, capture), Keeper::new(&hub, Direction::Playback, playback)];
     let hush = hub.hush();
@@ -129,7 +145,7 @@ pub fn run(
     on_ready(&hub.status());
     let manager = Manager::from_environment();
     manager.say("READY=1\nSTATUS=Capture and playback run");
-    LocalSet::new().block_on(&runtime, serve(hub, keepers, socket, on_tick, &manager))?;
+    LocalSet::new().block_on(&runtime, serve(hub, keepers, Doors { socket, counter }, on_tick, &manager))?;
     Ok(())
 }
 
@@ -142,11 +158,17 @@ async fn begin(keepers: &mut [Keeper; 2], uris: [Box<Choice>; 2]) -> Result<(), 
     Ok(())
 }
 
+/// Where people and programs come in.
+struct Doors {
+    socket: PublicSocket,
+    counter: Option<Counter>,
+}
+
 /// Serves clients and hands packets on until a signal comes.
 async fn serve(
     hub: Rc<Hub>,
     keepers: [Keeper; 2],
-    mut socket: PublicSocket,
+    Doors { mut socket, counter }: Doors,
     on_tick: Option<fn(&status::Status)>,
     manager: &Manager,
 ) -> std::io::Result<()> {
@@ -157,6 +179,10 @@ async fn serve(
     let mut meals = manager.meals();
     let workers = keepers.map(|keeper| tokio::task::spawn_local(keeper.follow()));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
+    tokio::task::spawn_local(remember(Rc::clone(&hub)));
+    if let Some(counter) = counter {
+        tokio::task::spawn_local(http::serve(Rc::clone(&hub), counter));
+    }
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
         tokio::select! {
@@ -193,9 +219,18 @@ async fn serve(
         let _ = worker.await;
     }
     pins.inspect(tokio::task::JoinHandle::abort);
+    // What the task has not come to yet.
+    hub.mutes.settle();
     hub.roster.close_all();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Writes down what is to outlast the daemon, whenever that changes; never on the thread that hands packets on.
+async fn remember(hub: Rc<Hub>) {
+    loop {
+        hub.mutes.settle_elsewhere().await;
+    }
 }
 
 /// Looks at the pins when the switch has an edge, when the hub has news, and now and then.

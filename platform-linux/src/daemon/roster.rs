@@ -76,6 +76,11 @@ impl Client {
         }
     }
 
+    /// Its name and process, in words.
+    pub(super) fn who(&self) -> String {
+        format!("{:?} (process {})", self.name, self.pid.unwrap_or(0))
+    }
+
     /// How much redundancy its reports ask for.
     pub(super) fn need(&self) -> u8 {
         if self.additions.redundancy { self.redundancy.need() } else { 0 }
@@ -256,7 +261,7 @@ impl Roster {
     pub(super) fn make_room_for_talker(&self, takeover: bool) -> Result<(), (ErrorCode, String)> {
         let mut clients = self.clients.borrow_mut();
         let Some(holder) = self.talker.get().and_then(|id| clients.get_mut(&id)) else { return Ok(()) };
-        let who = format!("{:?} (process {})", holder.name, holder.pid.unwrap_or(0));
+        let who = holder.who();
         if !takeover {
             return Err((ErrorCode::Busy, format!("{who} is talking; ask to take over, or try again later")));
         }

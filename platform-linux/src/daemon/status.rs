@@ -4,9 +4,10 @@ mod device;
 mod words;
 mod worker;
 
-pub(super) use device::stuck;
 pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
+pub(super) use device::{reason as device_reason, stuck};
 pub use worker::WorkerStatus;
+pub(super) use worker::word as worker_word;
 
 use super::Settings;
 use super::roster::Client;
@@ -32,6 +33,8 @@ pub struct Status {
     pub pid: u32,
     /// Where clients connect.
     pub socket: String,
+    /// Where it is found over HTTP; nothing if nowhere.
+    pub http: Option<String>,
     /// Time since the start.
     pub uptime_s: f64,
     /// The audio threads run under `SCHED_FIFO`.
@@ -265,6 +268,7 @@ pub struct ClientStatus {
 /// Where a status comes from.
 pub(super) struct Sources<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) url: Option<&'a str>,
     pub(super) grants: Grants,
     pub(super) uptime: Span,
     pub(super) time: Instant,
@@ -292,6 +296,7 @@ impl Status {
             protocol: soundpost_core::wire::VERSION,
             pid: std::process::id(),
             socket: from.settings.socket.display().to_string(),
+            http: from.url.map(str::to_owned),
             uptime_s: ms(from.uptime) / 1000.0,
             realtime: from.grants.realtime,
             memory_locked: from.grants.memory_locked,
