@@ -6,7 +6,7 @@ use crate::stream::{Ear, Voice};
 use crate::{Additions, Direction, Error, Event, Heard, Hello, Kind, Role, Verb, Welcome};
 use crate::{done, understand};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute};
+use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute, emit_direction};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -210,6 +210,39 @@ impl Controller {
     /// [`Error`].
     pub fn mute(&mut self, direction: Direction, muted: bool) -> Result<String, Error> {
         self.ask(Verb::Mute as u16, &Mute { direction, muted }.emit())
+    }
+
+    /// Sets keys of the configuration, such as `capture.quality`; what changed and how, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`]; then none of them is set.
+    pub fn set(&mut self, values: &[(&str, &str)]) -> Result<String, Error> {
+        self.ask(Verb::Set as u16, crate::assignments(values).as_bytes())
+    }
+
+    /// Has the configuration's file read again; what changed and how, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`]; then nothing is changed.
+    pub fn reload(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Reload as u16, &[])
+    }
+
+    /// Has a direction run, or not; what changed, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn run(&mut self, direction: Direction, runs: bool) -> Result<String, Error> {
+        let verb = if runs { Verb::Start } else { Verb::Stop };
+        self.ask(verb as u16, &emit_direction(direction))
+    }
+
+    /// Has directions that were given up tried again; what changed, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn reset(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Reset as u16, &[])
     }
 
     /// Asks for anything by its number, and waits for the answer.

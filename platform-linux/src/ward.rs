@@ -221,6 +221,11 @@ impl Ward {
         self.books.state()
     }
 
+    /// Waits until somebody tells it something.
+    pub async fn changed(&self) {
+        self.books.changed.notified().await;
+    }
+
     async fn wait(&mut self, room: &mut [u8]) -> Step {
         let deadline = self.books.supervisor.borrow().next_deadline();
         let (link, child) = (self.link.as_deref(), self.child.as_mut());

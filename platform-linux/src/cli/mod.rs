@@ -7,6 +7,7 @@ mod live;
 mod log;
 mod mute;
 mod run;
+mod set;
 mod status;
 mod talk;
 mod told;
@@ -29,6 +30,7 @@ Examples:
   soundpost talk -i file:hello.wav                say something through its speaker
   soundpost status                                how it is doing
   soundpost mute on                               silence its microphone
+  soundpost set quality high                      change something while it runs
 
 Devices are named by URI: alsa:NAME (any ALSA name), usb:PORT, file:PATH.wav, tone:, null, auto.";
 
@@ -59,6 +61,16 @@ enum Verb {
     Status(status::Status),
     /// Silence a daemon's microphone, or its speaker.
     Mute(mute::Mute),
+    /// Change keys of a running daemon's configuration, all of them or none.
+    Set(set::Set),
+    /// Send or play louder or softer.
+    Gain(set::Gain),
+    /// Have a running daemon read its configuration again.
+    Reload(set::Reload),
+    /// Have a direction run that was stopped or given up.
+    Start(set::Start),
+    /// Stop a direction: its device is closed.
+    Stop(set::Stop),
     /// What `run` starts for each direction; of no use by hand.
     #[command(hide = true)]
     Worker(worker::Worker),
@@ -134,6 +146,11 @@ pub fn main() -> ExitCode {
         Verb::Talk(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Mute(verb) => verb.run(),
+        Verb::Set(verb) => verb.run(),
+        Verb::Gain(verb) => verb.run(),
+        Verb::Reload(verb) => verb.run(),
+        Verb::Start(verb) => verb.run(),
+        Verb::Stop(verb) => verb.run(),
         Verb::Worker(verb) => verb.run(),
     };
     live::end();

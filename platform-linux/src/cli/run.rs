@@ -14,9 +14,8 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self, log_level: tracing::Level) -> Outcome {
-        let settings = self.told.effective()?.settings(log_level);
         let tick = live::wanted().then_some(show as fn(&Status));
-        daemon::run(settings, announce, tick)?;
+        daemon::run(self.told.live()?, log_level, announce, tick)?;
         Ok(())
     }
 }

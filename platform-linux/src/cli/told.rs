@@ -1,6 +1,6 @@
 //! What the daemon is told on the command line, beside its file and the environment.
 
-use crate::configuration::{self, DEFAULT_FILE, Effective, Sources};
+use crate::configuration::{self, Live, Place};
 use crate::daemon::access::AllowList;
 use crate::gpio::PinName;
 use crate::http::Listen;
@@ -10,7 +10,7 @@ use soundpost_core::config::{
     Bitrate, Channels, Complexity, Content, FrameLen, Gain, Playout, Quality, Rate, SignalKind, switch,
 };
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A value that can be read as a `T`, as it was written.
@@ -45,6 +45,10 @@ pub(super) struct Told {
     /// Preset, for both directions: low, medium, high or ultra [default: medium].
     #[arg(long, value_name = "PRESET", value_parser = text::<Quality>)]
     quality: Option<String>,
+    /// Use a worse preset for as long as the network or the processor does not carry that one: true or false
+    /// [default: true].
+    #[arg(long, value_name = "SWITCH", value_parser = flag)]
+    adapt: Option<String>,
     /// Sound in one packet: 2.5ms, 5ms, 10ms, 20ms, 40ms or 60ms [default: the preset's].
     #[arg(long, value_name = "LENGTH", value_parser = text::<FrameLen>)]
     frame: Option<String>,
@@ -123,24 +127,15 @@ impl Told {
     ///
     /// # Errors
     /// What is wrong, each on a line; or that there is no such file.
-    pub(super) fn effective(&self) -> Result<Effective, Box<dyn Error>> {
+    pub(super) fn live(&self) -> Result<Live, Box<dyn Error>> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let sources = Sources { file: self.file()?, environment, command_line: self.said() };
-        configuration::load(&sources).map_err(|faults| {
+        let place = self.config.clone().map_or(Place::Default, Place::Named);
+        Live::load(place, environment, self.said()).map_err(|faults| {
             let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
             lines.join("\nsoundpost: ").into()
         })
-    }
-
-    fn file(&self) -> Result<Option<(PathBuf, String)>, String> {
-        let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Some((path.to_owned(), text))),
-            Err(error) if self.config.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("cannot read the configuration {}: {error}", path.display())),
-        }
     }
 
     fn said(&self) -> Vec<(&'static str, String)> {
@@ -148,6 +143,7 @@ impl Told {
             ("capture.device", &self.capture),
             ("capture.content", &self.content),
             ("capture.quality", &self.quality),
+            ("capture.adapt", &self.adapt),
             ("capture.frame", &self.frame),
             ("capture.bitrate", &self.bitrate),
             ("capture.rate", &self.rate),

@@ -47,6 +47,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// The key of this name, with its section.
+    #[must_use]
+    pub fn find(full: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.full == full)
+    }
+
     /// The section that it is in.
     #[must_use]
     pub fn section(&self) -> &'static str {
@@ -168,6 +174,16 @@ pub const KEYS: &[Key] = &[
         quality = parsed,
         shown,
         "The preset that is coded with; the keys below override its parts."
+    ),
+    key!(
+        "capture.adapt",
+        "switch",
+        "",
+        "false",
+        Frame,
+        adapt = bare_flag,
+        shown,
+        "Whether a worse preset is used for as long as the network or the processor does not carry that one."
     ),
     key!(
         "capture.frame",

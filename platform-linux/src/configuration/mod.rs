@@ -5,12 +5,14 @@
 //! prints. What two configurations differ by, and what that takes, says [`Effective::diff`].
 
 mod keys;
+mod live;
 pub mod page;
 mod read;
 mod values;
 
 pub(crate) use keys::clients;
 pub use keys::{KEYS, Key, Takes};
+pub use live::{Live, Place, TAKE_BACK};
 pub use read::Fault;
 pub use values::Values;
 
@@ -31,21 +33,25 @@ pub enum Origin {
     /// Nobody said anything.
     #[default]
     Default,
-    /// A file, and a line in it.
+    /// A file, and a line in it; line 0 is the file as such.
     File(PathBuf, usize),
     /// A variable of the environment.
     Environment(String),
     /// The command line.
     CommandLine,
+    /// It was set while the daemon runs.
+    Set,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::File(path, 0) => write!(f, "{}", path.display()),
             Self::File(path, line) => write!(f, "{}, line {line}", path.display()),
             Self::Environment(name) => write!(f, "environment, {name}"),
             Self::CommandLine => f.write_str("command line"),
+            Self::Set => f.write_str("set while running"),
         }
     }
 }
@@ -59,6 +65,8 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// Keys of [`KEYS`], such as `capture.quality`, and values.
     pub command_line: Vec<(&'static str, String)>,
+    /// The same, set while the daemon runs.
+    pub set: Vec<(String, String)>,
 }
 
 /// A whole configuration, and where each value comes from.
@@ -96,10 +104,12 @@ pub fn load(sources: &Sources) -> Result<Effective, Vec<Fault>> {
         read::file(path, text, &mut entries, &mut faults);
     }
     read::environment(&sources.environment, &mut entries, &mut faults);
-    for (name, value) in &sources.command_line {
-        match KEYS.iter().find(|key| key.full == *name) {
-            Some(key) => entries.push((key, value.clone(), Origin::CommandLine)),
-            None => faults.push(Fault::unknown(Origin::CommandLine, name, value)),
+    let command_line = sources.command_line.iter().map(|(name, value)| (*name, value, Origin::CommandLine));
+    let set = sources.set.iter().map(|(name, value)| (name.as_str(), value, Origin::Set));
+    for (name, value, origin) in command_line.chain(set) {
+        match Key::find(name) {
+            Some(key) => entries.push((key, value.clone(), origin)),
+            None => faults.push(Fault::unknown(origin, name, value)),
         }
     }
     let mut effective = Effective { values: Values::default(), said: BTreeMap::new() };
@@ -125,6 +135,12 @@ impl Effective {
     #[must_use]
     pub fn origin(&self, key: &Key) -> Origin {
         self.said.get(key.full).map(|(_, origin)| origin.clone()).unwrap_or_default()
+    }
+
+    /// What was said about a key, if anything was.
+    #[must_use]
+    pub fn said(&self, full: &str) -> Option<&str> {
+        self.said.get(full).map(|(value, _)| value.as_str())
     }
 
     /// What the daemon is asked to do; its workers log at this level.

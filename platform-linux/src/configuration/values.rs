@@ -19,6 +19,8 @@ pub struct Values {
     pub content: Content,
     /// The preset.
     pub quality: Quality,
+    /// A worse preset is used where no more is possible.
+    pub adapt: bool,
     /// Instead of the preset's.
     pub frame: Option<FrameLen>,
     /// Instead of the preset's.
@@ -78,6 +80,7 @@ impl Default for Values {
             capture: auto(),
             content: Content::default(),
             quality: Quality::default(),
+            adapt: true,
             frame: None,
             bitrate: None,
             rate: None,
@@ -111,7 +114,24 @@ impl Values {
     /// What is coded: the preset's stream, but for what is said otherwise.
     #[must_use]
     pub fn stream(&self) -> Stream {
-        let preset = self.quality.stream(Direction::Capture, self.content);
+        self.stream_at(self.quality)
+    }
+
+    /// What is coded instead where no more than this preset is possible: what is said otherwise is not to cost more
+    /// than the preset does.
+    #[must_use]
+    pub fn stream_at(&self, quality: Quality) -> Stream {
+        let preset = quality.stream(Direction::Capture, self.content);
+        if quality < self.quality {
+            let least = preset.tuning;
+            let lowered = Self {
+                bitrate: self.bitrate.map(|bitrate| bitrate.min(least.bitrate)),
+                rate: self.rate.map(|rate| rate.min(least.rate)),
+                complexity: self.complexity.map(|complexity| complexity.min(least.complexity)),
+                ..self.clone()
+            };
+            return Self { quality, ..lowered }.stream_at(quality);
+        }
         let stream = Stream { channels: self.channels.unwrap_or(preset.channels), ..preset };
         let mut stream = stream.with_frame(self.frame.unwrap_or(preset.frame));
         let tuning = &mut stream.tuning;

@@ -109,7 +109,7 @@ async fn introduce(hub: &Hub, client: &Rc<UnixSeqpacket>, room: &mut [u8]) -> Re
 }
 
 /// Serves what the client asks for until it goes.
-async fn converse(hub: &Hub, member: Member, client: &UnixSeqpacket, room: &mut [u8]) -> End {
+async fn converse(hub: &Rc<Hub>, member: Member, client: &UnixSeqpacket, room: &mut [u8]) -> End {
     let Member { id, role, redundancy } = member;
     let mut rates = Rates::new();
     loop {

@@ -3,20 +3,21 @@
 use super::Settings;
 use super::capture::CaptureEnd;
 use super::changes::{Changes, DIRECTIONS};
+use super::govern::Care;
 use super::mutes::Mutes;
 use super::news::{News, What};
 use super::playback::{Hush, PlaybackEnd};
 use super::roster::{Client, Roster};
 use super::status::{BoardStatus, ClientStatus, MuteStatus, Status, WorkerStatus};
 use crate::board::{Amp, Panel};
+use crate::configuration::{Change, Live, Values};
 use crate::direction::{Rejected, State};
 use crate::gpio::Edges;
 use crate::rt::now;
 use crate::ward::Books;
 use crate::worker::{Link, Ready, Word};
 use soundpost_core::capacity::STATUS_CLIENTS_MAX;
-use soundpost_core::config::{BOARD, Direction, Stream, Tuning, WEB};
-use soundpost_core::engine::capture::Command;
+use soundpost_core::config::{BOARD, Change as StreamChange, Direction, Stream, Tuning, WEB};
 use soundpost_core::meter::AudioMetrics;
 use soundpost_core::redundancy;
 use soundpost_core::time::Instant;
@@ -28,20 +29,27 @@ use tokio::sync::Notify;
 /// Everything that the daemon's one thread shares between its tasks.
 #[derive(Debug)]
 pub(crate) struct Hub {
-    settings: Settings,
     /// Where it is found over HTTP.
     url: Option<String>,
+    /// What is carried out.
+    settings: RefCell<Settings>,
+    /// What is wished.
+    pub(super) live: RefCell<Live>,
+    /// What was wished at first.
+    pub(super) began: Values,
+    /// How often that changed.
+    generation: Cell<u32>,
+    governor: RefCell<Care>,
+    stopping: Cell<bool>,
     started: Instant,
     /// Goes off before the workers stop: playback makes silence for it.
     amp: RefCell<Option<Amp>>,
     capture: RefCell<CaptureEnd>,
     playback: RefCell<PlaybackEnd>,
     /// Of the workers: of capture, of playback.
-    books: [Rc<Books>; 2],
+    pub(super) books: [Rc<Books>; 2],
     /// The packet that was captured last.
     latest: RefCell<Latest>,
-    /// The loss that the encoder was told to expect, in percent.
-    expected_loss: Cell<u8>,
     panel: RefCell<Option<Panel>>,
     /// Somebody began or ceased to talk: the amplifier wants to know.
     pin_news: Notify,
@@ -68,7 +76,13 @@ struct Latest {
 }
 
 impl Hub {
-    pub(super) fn new(settings: Settings, books: [Rc<Books>; 2], panel: Option<Panel>, url: Option<String>) -> Self {
+    pub(super) fn new(
+        live: Live,
+        settings: Settings,
+        books: [Rc<Books>; 2],
+        panel: Option<Panel>,
+        url: Option<String>,
+    ) -> Self {
         let empty = || Box::new(Frame::EMPTY);
         Self {
             started: now(),
@@ -77,11 +91,15 @@ impl Hub {
             playback: RefCell::new(PlaybackEnd::new()),
             books,
             latest: RefCell::new(Latest { packet: empty(), before: empty(), wanted: false }),
-            expected_loss: Cell::new(settings.stream.tuning.expected_loss_percent),
             roster: Roster::new(settings.clients_max, settings.allow.clone()),
             mutes: Mutes::new(settings.state.clone()),
-            settings,
             url,
+            governor: RefCell::new(Care::new(live.effective().values())),
+            settings: RefCell::new(settings),
+            began: live.effective().values().clone(),
+            live: RefCell::new(live),
+            generation: Cell::new(0),
+            stopping: Cell::new(false),
             panel: RefCell::new(panel),
             pin_news: Notify::new(),
             sent: RefCell::default(),
@@ -97,10 +115,10 @@ impl Hub {
         match direction {
             Direction::Capture => {
                 let wish = self.mutes.capture.get();
-                self.capture.borrow_mut().on_began(link, &self.settings, self.expected_loss.get(), wish);
+                self.capture.borrow_mut().on_began(link, &self.settings.borrow(), wish);
             }
             Direction::Playback => {
-                self.playback.borrow_mut().on_began(link, &self.settings, self.mutes.playback.get());
+                self.playback.borrow_mut().on_began(link, &self.settings.borrow(), self.mutes.playback.get());
             }
         }
         self.look();
@@ -204,11 +222,6 @@ impl Hub {
         *self.amp.borrow_mut() = amp;
     }
 
-    /// Workers that were given up are tried again.
-    pub(super) fn start_workers(&self) {
-        self.books.iter().for_each(|books| books.start());
-    }
-
     /// Whether a worker was given up. One that is not makes progress, or is being seen to.
     pub(super) fn gave_up(&self) -> bool {
         self.books.iter().any(|books| books.gave_up())
@@ -216,8 +229,14 @@ impl Hub {
 
     /// The amplifier goes off, and the workers are asked to leave.
     pub(super) fn stop_workers(&self) {
+        self.stopping.set(true);
         self.amp.borrow_mut().take();
         self.books.iter().for_each(|books| books.stop());
+    }
+
+    /// Whether the daemon is about to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     /// Whether there is anything on pins.
@@ -317,8 +336,8 @@ impl Hub {
     /// What the stream in the client's direction is like, without additions.
     pub(super) fn describe(&self, id: u32, role: Role) -> Welcome {
         let Stream { channels, frame, tuning, .. } = match role {
-            Role::Talker => self.settings.talk,
-            Role::Listener | Role::Observer | Role::Controller => self.settings.stream,
+            Role::Talker => self.settings.borrow().talk,
+            Role::Listener | Role::Observer | Role::Controller => self.settings.borrow().stream,
         };
         Welcome { client: id, channels, frame, bitrate_bps: tuning.bitrate.bps(), additions: Additions::NONE }
     }
@@ -339,7 +358,7 @@ impl Hub {
 
     /// Gives every listener a packet, and a copy of the one before to those who need it; whether there are such.
     fn send_to_listeners(&self, frame: &Frame, before: Option<&Frame>) -> bool {
-        let stream = &self.settings.stream;
+        let stream = &self.settings.borrow().stream;
         let mut clients = self.roster.clients.borrow_mut();
         let (mut reached, mut wanted) = (false, false);
         for client in clients.values_mut().filter(|client| client.role == Role::Listener) {
@@ -365,19 +384,78 @@ impl Hub {
 
     /// Tells the encoder what loss to expect, if that is another than before.
     fn prepare_encoder(&self) {
+        let stream = self.settings.borrow().stream;
+        let percent = self.needed(&stream);
+        if percent != stream.tuning.expected_loss_percent {
+            tracing::info!("capture: the encoder is prepared for {percent} % of loss");
+            self.code(stream, self.capture.borrow().generations().0);
+        }
+    }
+
+    /// The loss that the encoder of this stream is to expect.
+    fn needed(&self, stream: &Stream) -> u8 {
         let clients = self.roster.clients.borrow();
         let needs = clients.values().filter(|client| client.role == Role::Listener).map(Client::need);
-        let stream = &self.settings.stream;
-        let percent = redundancy::in_band(stream, redundancy::shared(needs));
-        if percent == self.expected_loss.get() {
-            return;
+        redundancy::in_band(stream, redundancy::shared(needs))
+    }
+
+    /// Codes this from now on.
+    fn code(&self, stream: Stream, generation: u32) {
+        let tuning = Tuning { expected_loss_percent: self.needed(&stream), ..stream.tuning };
+        let mut settings = self.settings.borrow_mut();
+        settings.stream = Stream { tuning, ..stream };
+        self.capture.borrow_mut().wish(settings.stream, settings.capture_gain, generation);
+    }
+
+    /// How often what is wished changed.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation.get()
+    }
+
+    /// Does what is wished from now on, as far as it can be done without a restart of the daemon. Returns the number of
+    /// this change, and what of the captured stream changes.
+    pub(super) fn adopt(&self, live: Live) -> (u32, StreamChange) {
+        let generation = self.generation.get().wrapping_add(1);
+        self.generation.set(generation);
+        let effective = live.effective();
+        let changes = self.live.borrow().effective().diff(effective);
+        let quality = self.governor.borrow_mut().wish(effective.values());
+        let stream = effective.values().stream_at(quality);
+        let before = {
+            let mut settings = self.settings.borrow_mut();
+            let before = settings.stream;
+            settings.follow(effective, quality);
+            before
+        };
+        self.code(stream, generation);
+        let settings = self.settings.borrow();
+        self.playback.borrow_mut().wish(settings.playback_gain, settings.playout, generation);
+        let change = before.diff(settings.stream);
+        drop(settings);
+        *self.live.borrow_mut() = live;
+        for change in changes {
+            if let Change::Device(direction) = change {
+                self.replace_worker(direction);
+            }
         }
-        let tuning = Tuning { expected_loss_percent: percent, ..stream.tuning };
-        // With no room for a command, the next report brings the next attempt.
-        if self.capture.borrow_mut().command(Command::Retune(tuning, stream.frame)) {
-            self.expected_loss.set(percent);
-            tracing::info!("capture: the encoder is prepared for {percent} % of loss");
-        }
+        (generation, change)
+    }
+
+    /// A fresh worker goes on with the settings as they are now. One that was given up is tried again.
+    fn replace_worker(&self, direction: Direction) {
+        let books = &self.books[direction as usize];
+        if books.gave_up() { books.start() } else { books.replace() }
+    }
+
+    /// Looks at what was measured, and uses another preset if that asks for it.
+    pub(super) fn govern(&self) {
+        let late = self.capture.borrow().report().work.late;
+        let turns = self.capture.borrow().turns();
+        let decision = self.governor.borrow_mut().look(&self.roster, turns, late);
+        let Some(decision) = decision else { return };
+        let stream = self.live.borrow().effective().values().stream_at(decision.quality);
+        self.settings.borrow_mut().quality = decision.quality;
+        self.code(stream, self.capture.borrow().generations().0);
     }
 
     /// Takes a packet from a talker and hands it to the playback worker.
@@ -414,7 +492,7 @@ impl Hub {
             amp: amp.as_ref().map(|amp| amp.shown().to_owned()),
         };
         Status::gather(&super::status::Sources {
-            settings: &self.settings,
+            settings: &self.settings.borrow(),
             url: self.url.as_deref(),
             grants: capture.grants.and(playback.grants),
             uptime: time.since(self.started),
@@ -422,7 +500,8 @@ impl Hub {
             capture: (&capture.opened, capture.state, capture.report(), capture.pool),
             capture_worker: WorkerStatus::of(&capture_books.shown(), &capture.sandbox, time),
             sent: *self.sent.borrow(),
-            expected_loss: self.expected_loss.get(),
+            generations: [capture.generations(), playback.generations()],
+            governor: self.governor.borrow().shown(),
             playback: (&playback.opened, playback.state, playback.report(), playback.pool),
             playback_worker: WorkerStatus::of(&playback_books.shown(), &playback.sandbox, time),
             pace: playback.pace.clone(),

@@ -10,6 +10,8 @@ mod capture;
 mod changes;
 mod clients;
 mod commands;
+pub mod control;
+mod govern;
 pub(crate) mod hub;
 mod keep;
 mod memory;
@@ -21,6 +23,7 @@ mod roster;
 pub mod status;
 
 use crate::board::{self, Amp, Parts, Wiring};
+use crate::configuration::{Effective, Live};
 use crate::gpio::{Edges, GpioError};
 use crate::http::{self, Counter, HttpError, Listen};
 use crate::pcm::Choice;
@@ -28,11 +31,13 @@ use crate::rt;
 use crate::socket::{BindError, PublicSocket};
 use crate::worker::process::{Launch, name};
 use access::AllowList;
+use control::Verb;
 use hub::Hub;
 use keep::Keeper;
 pub(crate) use memory::state_directory;
 use notify::Manager;
 use soundpost_core::config::{Direction, Gain, Playout, Quality, Stream};
+use soundpost_core::quality::OBSERVE_EVERY;
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -75,6 +80,19 @@ pub struct Settings {
     pub launch: Launch,
 }
 
+impl Settings {
+    /// Goes over to what another configuration says, as far as that takes no restart, but with this preset.
+    fn follow(&mut self, to: &Effective, quality: Quality) {
+        let values = to.values().clone();
+        self.quality = quality;
+        self.talk = values.talk();
+        self.capture = values.capture.with_volume(values.capture_volume);
+        self.playback = values.playback.with_volume(values.playback_volume);
+        self.playout = values.profile;
+        (self.capture_gain, self.playback_gain) = (values.capture_gain, values.playback_gain);
+    }
+}
+
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -102,17 +120,19 @@ pub enum RunError {
     System(#[from] std::io::Error),
 }
 
-/// Runs until a signal asks to stop.
+/// Runs as `live` says until a signal asks to stop; workers log at `log_level`.
 ///
 /// `on_ready` is called once the socket is open; `on_tick` several times a second with a fresh status.
 ///
 /// # Errors
 /// [`RunError`] if it cannot start.
 pub fn run(
-    settings: Settings,
+    live: Live,
+    log_level: tracing::Level,
     on_ready: impl FnOnce(&status::Status),
     on_tick: Option<fn(&status::Status)>,
 ) -> Result<(), RunError> {
+    let settings = live.effective().settings(log_level);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
     // The socket first: a second daemon must not touch the devices of the one that runs.
@@ -125,8 +145,8 @@ pub fn run(
     let directions = [Direction::Capture, Direction::Playback];
     let [capture, playback] = directions.map(|direction| keep::ward(direction, settings.launch.clone()));
     let uris = [&settings.capture, &settings.playback].map(|uri| Box::new(uri.clone()));
-    let hub =
-        Rc::new(Hub::new(settings, [capture.books(), playback.books()], panel, counter.as_ref().map(Counter::url)));
+    let url = counter.as_ref().map(Counter::url);
+    let hub = Rc::new(Hub::new(live, settings, [capture.books(), playback.books()], panel, url));
     let mut keepers =
         [Keeper::new(&hub, Direction::Capture, capture), Keeper::new(&hub, Direction::Playback, playback)];
     let hush = hub.hush();
@@ -183,6 +203,8 @@ async fn serve(
     if let Some(counter) = counter {
         tokio::task::spawn_local(http::serve(Rc::clone(&hub), counter));
     }
+    let mut looks = tokio::time::interval(std::time::Duration::from_micros(OBSERVE_EVERY.as_micros()));
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
         tokio::select! {
@@ -205,9 +227,10 @@ async fn serve(
                 manager.say("WATCHDOG=1\nSTATUS=Capture and playback run");
             },
             _ = hangup.recv() => {
-                tracing::info!("there is nothing to load again yet; workers that were given up are tried again");
-                hub.start_workers();
+                reload(&hub);
+                let _ = control::obey(&hub, Verb::Reset);
             }
+            _ = looks.tick() => hub.govern(),
             _ = dump.recv() => tracing::info!("status {}", hub.status().to_json()),
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
@@ -230,6 +253,19 @@ async fn serve(
 async fn remember(hub: Rc<Hub>) {
     loop {
         hub.mutes.settle_elsewhere().await;
+    }
+}
+
+/// Reads the configuration again; says what came of it.
+fn reload(hub: &Rc<Hub>) {
+    match control::obey(hub, Verb::Reload) {
+        Ok(done) if done.changes.is_empty() => tracing::info!("the configuration was read again; nothing differs"),
+        Ok(done) => tracing::info!("the configuration was read again; change {}", done.generation),
+        Err(refused) => {
+            for fault in refused.faults {
+                tracing::error!("the configuration stays as it was: {fault}");
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use soundpost_core::config::{LIMITS, Stream};
 use soundpost_core::flood::{Bucket, Doorkeeper};
 use soundpost_core::redundancy::{self, Redundancy, Tally};
 use soundpost_core::time::Instant;
-use soundpost_core::wire::{Additions, ErrorCode, Frame, Header, Kind, Notice, Role};
+use soundpost_core::wire::{Additions, ErrorCode, Frame, Header, Kind, Notice, Report, Role};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -322,6 +322,13 @@ impl Roster {
             );
         }
         (true, talked)
+    }
+
+    /// What the listeners who report said last.
+    pub(super) fn reports(&self) -> BTreeMap<u32, Report> {
+        let clients = self.clients.borrow();
+        let listeners = clients.iter().filter(|(_, client)| client.role == Role::Listener);
+        listeners.filter_map(|(id, client)| Some((*id, client.redundancy.latest()?))).collect()
     }
 
     /// Nothing more will be captured: says goodbye to all listeners.

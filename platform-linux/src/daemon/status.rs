@@ -139,8 +139,12 @@ pub struct CaptureStatus {
     pub worker: WorkerStatus,
     /// The device.
     pub device: DeviceStatus,
-    /// The preset.
+    /// The preset that is used.
     pub quality: String,
+    /// Why it is that one.
+    pub governor: GovernorStatus,
+    /// How far what was asked for is carried out.
+    pub changes: ChangeStatus,
     /// Coded channels.
     pub channels: usize,
     /// Coded bits a second.
@@ -173,6 +177,38 @@ pub struct CaptureStatus {
     pub pool: PoolStatus,
 }
 
+/// What looks after the preset.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GovernorStatus {
+    /// Whether the preset follows what the network and the processor carry.
+    pub adapts: bool,
+    /// The preset that is wished: a better one is never used.
+    pub ceiling: String,
+    /// Why the one in use is used: `user`, `loss`, `delay`, `load`, or `calm` after one of those.
+    pub reason: String,
+    /// How often another one was used, other than by wish.
+    pub turns: u64,
+    /// Packets that listeners lost when it was last looked, in percent; `None` if nobody said so.
+    pub loss_percent: Option<f64>,
+    /// Turns of the audio thread that were late then, in percent.
+    pub late_percent: f64,
+}
+
+/// How far what was asked for is carried out. Each change of the configuration has a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeStatus {
+    /// The latest.
+    pub asked: u32,
+    /// The latest that the worker says is in effect.
+    pub applied: u32,
+}
+
+impl ChangeStatus {
+    const fn of((asked, applied): (u32, u32)) -> Self {
+        Self { asked, applied }
+    }
+}
+
 /// Playback.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlaybackStatus {
@@ -186,6 +222,10 @@ pub struct PlaybackStatus {
     pub muted: bool,
     /// How much louder or softer sound is played than it was sent.
     pub gain_db: f64,
+    /// What sound is played with: `low`, `balanced`, `smooth` or `frozen`.
+    pub profile: String,
+    /// How far what was asked for is carried out; `None` where a program plays itself.
+    pub changes: Option<ChangeStatus>,
     /// Latency is from the capture of a packet's first sample until it leaves the device.
     pub metrics: MetricsStatus,
     /// Packets after their time.
@@ -275,7 +315,9 @@ pub(super) struct Sources<'a> {
     pub(super) capture: (&'a Opened, State, CaptureReport, PoolStats),
     pub(super) capture_worker: WorkerStatus,
     pub(super) sent: AudioMetrics,
-    pub(super) expected_loss: u8,
+    /// Of capture and of playback: the latest change that was asked for, and the latest that is carried out.
+    pub(super) generations: [(u32, u32); 2],
+    pub(super) governor: GovernorStatus,
     pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
     pub(super) playback_worker: WorkerStatus,
     pub(super) pace: PaceStatus,
@@ -340,7 +382,9 @@ impl CaptureStatus {
             gain_db: decibels(report.gain),
             muted_frames: report.muted,
             encode_errors: report.encode_errors,
-            expected_loss_percent: from.expected_loss,
+            expected_loss_percent: stream.tuning.expected_loss_percent,
+            governor: from.governor.clone(),
+            changes: ChangeStatus::of(from.generations[0]),
             pool: PoolStatus::of(*pool),
         }
     }
@@ -353,7 +397,13 @@ impl PlaybackStatus {
         metrics.record_dropped(from.talker_drops);
         let uri = from.settings.playback.to_string();
         let worker = Some(from.playback_worker.clone());
-        Self { worker, pace: from.pace.clone(), ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
+        let changes = Some(ChangeStatus::of(from.generations[1]));
+        Self {
+            worker,
+            changes,
+            pace: from.pace.clone(),
+            ..Self::of(&uri, opened, state, report, metrics, *pool, from.time)
+        }
     }
 
     /// The status of a playback, in the daemon or in a listener.
@@ -369,6 +419,8 @@ impl PlaybackStatus {
         let samples_ms = |samples: u64| samples as f64 / 48.0;
         Self {
             worker: None,
+            changes: None,
+            profile: report.profile.to_string(),
             device: DeviceStatus::playback(uri, opened, state, report),
             playing: report.playing,
             muted: report.is_muted,
