@@ -252,6 +252,30 @@ impl Controller {
         self.ask(Verb::Reset as u16, &[]).await
     }
 
+    /// Asks to be told every change from now on; how everything is now, as JSON. Each change comes from
+    /// [`Controller::change`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn watch(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Watch as u16, &[]).await
+    }
+
+    /// Waits for the next change, as JSON: what changed, or how many changes were missed because nobody read them. To be
+    /// called after [`Controller::watch`], and before anything else is asked.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn change(&mut self) -> Result<String, Error> {
+        loop {
+            match self.connection.event().await? {
+                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
+                Event::Bye => return Err(Error::Closed),
+                _ => {}
+            }
+        }
+    }
+
     /// Asks for anything by its number, and waits for the answer.
     ///
     /// # Errors
@@ -261,13 +285,7 @@ impl Controller {
         let mut payload = [0; COMMAND_LEAD + ARGUMENTS_MAX];
         let length = Command { tag: self.tag, verb, arguments }.emit(&mut payload)?;
         let _: Sent = message::send_control(&self.connection.socket, Kind::Command, &payload[..length]);
-        loop {
-            match self.connection.event().await? {
-                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
-                Event::Bye => return Err(Error::Closed),
-                _ => {}
-            }
-        }
+        self.change().await
     }
 
     /// Leaves in good order.

@@ -196,6 +196,14 @@ impl Controller {
         Ok(Self { connection: Connection::open(path, &hello, patience)?, tag: 0 })
     }
 
+    /// From now on, waits no longer than this.
+    ///
+    /// # Errors
+    /// What the system says; a time of zero is none.
+    pub fn set_patience(&self, patience: Option<Duration>) -> Result<(), Error> {
+        Ok(self.connection.set_patience(patience)?)
+    }
+
     /// The status, as JSON.
     ///
     /// # Errors
@@ -245,6 +253,30 @@ impl Controller {
         self.ask(Verb::Reset as u16, &[])
     }
 
+    /// Asks to be told every change from now on; how everything is now, as JSON. Each change comes from
+    /// [`Controller::change`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn watch(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Watch as u16, &[])
+    }
+
+    /// Waits for the next change, as JSON: what changed, or how many changes were missed because nobody read them. To be
+    /// called after [`Controller::watch`], and before anything else is asked.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn change(&mut self) -> Result<String, Error> {
+        loop {
+            match self.connection.event()? {
+                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
+                Event::Bye => return Err(Error::Closed),
+                _ => {}
+            }
+        }
+    }
+
     /// Asks for anything by its number, and waits for the answer.
     ///
     /// # Errors
@@ -254,13 +286,7 @@ impl Controller {
         let mut payload = [0; COMMAND_LEAD + ARGUMENTS_MAX];
         let length = Command { tag: self.tag, verb, arguments }.emit(&mut payload)?;
         let _: Sent = message::send_control(&self.connection.socket, Kind::Command, &payload[..length]);
-        loop {
-            match self.connection.event()? {
-                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
-                Event::Bye => return Err(Error::Closed),
-                _ => {}
-            }
-        }
+        self.change()
     }
 
     /// Leaves in good order.

@@ -27,12 +27,23 @@ pub enum Verb {
     Stop = 6,
     /// Try again the workers that were given up. No arguments.
     Reset = 7,
+    /// Tell every change from now on, each in another answer. No arguments.
+    Watch = 8,
 }
 
 impl Verb {
     /// All verbs, in the order of their numbers.
-    pub const ALL: [Self; 8] =
-        [Self::Verbs, Self::Status, Self::Mute, Self::Set, Self::Reload, Self::Start, Self::Stop, Self::Reset];
+    pub const ALL: [Self; 9] = [
+        Self::Verbs,
+        Self::Status,
+        Self::Mute,
+        Self::Set,
+        Self::Reload,
+        Self::Start,
+        Self::Stop,
+        Self::Reset,
+        Self::Watch,
+    ];
 
     /// The verb's name.
     #[must_use]
@@ -46,6 +57,7 @@ impl Verb {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Reset => "reset",
+            Self::Watch => "watch",
         }
     }
 

@@ -11,6 +11,7 @@ mod set;
 mod status;
 mod talk;
 mod told;
+mod watch;
 mod worker;
 
 use crate::socket;
@@ -61,6 +62,8 @@ enum Verb {
     Status(status::Status),
     /// Silence a daemon's microphone, or its speaker.
     Mute(mute::Mute),
+    /// See what changes in a daemon, as it happens.
+    Watch(watch::Watch),
     /// Change keys of a running daemon's configuration, all of them or none.
     Set(set::Set),
     /// Send or play louder or softer.
@@ -146,6 +149,7 @@ pub fn main() -> ExitCode {
         Verb::Talk(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Mute(verb) => verb.run(),
+        Verb::Watch(verb) => verb.run(),
         Verb::Set(verb) => verb.run(),
         Verb::Gain(verb) => verb.run(),
         Verb::Reload(verb) => verb.run(),

@@ -7,8 +7,8 @@ use super::news::{News, What};
 use super::status::{MuteStatus, device_reason, worker_word};
 use crate::direction::State;
 use crate::ward::Books;
-use soundpost_core::config::Direction;
-use std::cell::RefCell;
+use soundpost_core::config::{Direction, Quality};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Both directions, in the order of everything that comes in pairs.
@@ -20,12 +20,13 @@ pub(super) struct Changes {
     devices: RefCell<[&'static str; 2]>,
     workers: RefCell<[&'static str; 2]>,
     mutes: RefCell<[&'static str; 2]>,
+    quality: Cell<Option<Quality>>,
 }
 
 impl Default for Changes {
     fn default() -> Self {
         let all = |word| RefCell::new([word; 2]);
-        Self { devices: all("lost"), workers: all("stopped"), mutes: all("live") }
+        Self { devices: all("lost"), workers: all("stopped"), mutes: all("live"), quality: Cell::new(None) }
     }
 }
 
@@ -49,6 +50,16 @@ impl Changes {
                 let reason = books.shown().last_end.filter(|_| matches!(*seen, "waiting" | "gave up"));
                 news.tell(What::Worker(direction), Some(before), Some(seen), reason.as_deref());
             }
+        }
+    }
+
+    /// The preset that is coded with now, and who chose it.
+    pub(super) fn quality(&self, news: &News, quality: Quality, reason: impl FnOnce() -> String) {
+        let before = self.quality.replace(Some(quality));
+        if before != Some(quality) {
+            let before = before.map(|before| before.to_string());
+            let what = What::Quality(Direction::Capture);
+            news.tell(what, before.as_deref(), Some(&quality.to_string()), Some(&reason()));
         }
     }
 

@@ -3,6 +3,7 @@
 //! All or nothing: everything is checked before anything is done, and what is done is answered key by key, with how.
 
 use super::hub::Hub;
+use super::news::What;
 use super::status::MuteStatus;
 use crate::configuration::{Fault, KEYS, Key, Takes, Values};
 use crate::worker::process::name;
@@ -143,7 +144,7 @@ impl From<Vec<Fault>> for Refused {
 ///
 /// # Errors
 /// [`Refused`]; then nothing is changed.
-pub(super) fn obey(hub: &Rc<Hub>, verb: Verb) -> Result<Applied, Refused> {
+pub(crate) fn obey(hub: &Rc<Hub>, verb: Verb) -> Result<Applied, Refused> {
     match verb {
         Verb::Set(said) => set(hub, &said),
         Verb::Mute { direction, muted } => Ok(mute(hub, direction, muted)),
@@ -188,6 +189,10 @@ fn adopt(hub: &Hub, next: crate::configuration::Live, is_asked: impl Fn(&Key) ->
             change.how = how(key, &stream, recaptured, &before, &after);
         }
         tracing::info!("{}: {} → {}: {}", change.key, or_none(&change.from), or_none(&change.to), change.how);
+        if change.how != How::Nothing {
+            let how = change.how.to_string();
+            hub.news.tell(What::Config(key.full), change.from.as_deref(), change.to.as_deref(), Some(&how));
+        }
     }
     let changes = changes.into_iter().map(|(_, change)| change).collect();
     Applied { generation: hub.generation(), changes, notes: Vec::new() }
@@ -245,9 +250,9 @@ fn run(hub: &Hub, direction: Direction, runs: bool) -> Applied {
     let nothing = if runs { runs_already } else { matches!(state, State::Stopped) };
     if !nothing {
         if runs {
-            books.start()
+            books.start();
         } else {
-            books.stop()
+            books.stop();
         }
         tracing::info!("{}: {}", name(direction), if runs { "started as asked for" } else { "stopped as asked for" });
     }

@@ -34,7 +34,7 @@ pub(crate) struct Hub {
     /// What is carried out.
     settings: RefCell<Settings>,
     /// What is wished.
-    pub(super) live: RefCell<Live>,
+    pub(crate) live: RefCell<Live>,
     /// What was wished at first.
     pub(super) began: Values,
     /// How often that changed.
@@ -47,7 +47,7 @@ pub(crate) struct Hub {
     capture: RefCell<CaptureEnd>,
     playback: RefCell<PlaybackEnd>,
     /// Of the workers: of capture, of playback.
-    pub(super) books: [Rc<Books>; 2],
+    pub(crate) books: [Rc<Books>; 2],
     /// The packet that was captured last.
     latest: RefCell<Latest>,
     panel: RefCell<Option<Panel>>,
@@ -188,6 +188,8 @@ impl Hub {
         self.changes.workers(&self.news, &self.books);
         self.changes.devices(&self.news, DIRECTIONS.map(|direction| self.state(direction)));
         self.changes.mutes(&self.news, &self.mute_status());
+        let quality = self.settings.borrow().quality;
+        self.changes.quality(&self.news, quality, || self.governor.borrow().shown().reason);
     }
 
     /// Whether sound really moves in a direction.
@@ -408,7 +410,7 @@ impl Hub {
     }
 
     /// How often what is wished changed.
-    pub(super) fn generation(&self) -> u32 {
+    pub(crate) fn generation(&self) -> u32 {
         self.generation.get()
     }
 

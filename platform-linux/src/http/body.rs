@@ -1,7 +1,7 @@
 //! What goes back and forth: answers, whole or without end, and the bodies of requests, bounded in size and time.
 
 use super::events::Stream;
-use super::problem::Problem;
+use super::problem::{Problem, excerpt};
 use hyper::body::{Body as HttpBody, Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::{HeaderMap, StatusCode};
@@ -75,7 +75,9 @@ pub(super) async fn object(
         Ok(serde_json::Value::Object(object)) => Ok(object),
         Ok(other) => Err(Problem::bad("body", &other.to_string(), "a JSON object, such as {\"muted\": true}")),
         Err(error) => {
-            Err(Problem::bad("body", &String::from_utf8_lossy(&bytes), &format!("JSON; it is none: {error}")))
+            let value = excerpt(&String::from_utf8_lossy(&bytes));
+            let problem = Problem::new(StatusCode::BAD_REQUEST, "body", &format!("body is no JSON: {error}"));
+            Err(problem.about(Some(value), Some("a JSON object".to_owned())))
         }
     }
 }

@@ -88,9 +88,9 @@ impl Feed {
     }
 
     fn write(&self, text: &mut String, name: &str, id: Option<u64>, json: &str) {
-        let _ = write!(text, "event: {name}\n");
+        let _ = writeln!(text, "event: {name}");
         if let Some(id) = id {
-            let _ = write!(text, "id: {}-{id}\n", self.hub.news.epoch());
+            let _ = writeln!(text, "id: {}-{id}", self.hub.news.epoch());
         }
         let _ = write!(text, "data: {json}\n\n");
     }

@@ -114,7 +114,7 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         let guard = Guard { token: None, own: vec!["localhost".to_owned(), "box".to_owned()] };
-        guard.check(&headers, &Uri::from_static("/"), false).map_err(|problem| problem.status)
+        guard.check(&headers, &Uri::from_static("/"), false).map_err(|problem| problem.status())
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod guard;
 mod health;
 mod listen;
 mod metrics;
+mod orders;
 mod presets;
 mod problem;
 mod routes;

@@ -31,7 +31,8 @@ pub(super) fn json() -> String {
             }
         }
     }
-    serde_json::json!({ "presets": presets }).to_string()
+    // Texts and numbers: nothing in it can fail to be JSON.
+    format!("{{\"presets\":{}}}", serde_json::to_string(&presets).unwrap_or_default())
 }
 
 fn preset(quality: Quality, direction: Direction, content: Content) -> Preset {

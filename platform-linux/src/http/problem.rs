@@ -6,10 +6,13 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 /// Why a request is not served.
+#[derive(Clone, Debug)]
+pub(super) struct Problem(Box<Facts>);
+
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Problem {
+struct Facts {
     #[serde(skip)]
-    pub(super) status: StatusCode,
+    status: StatusCode,
     /// A header line that says more.
     #[serde(skip)]
     extra: Option<(header::HeaderName, String)>,
@@ -23,18 +26,25 @@ pub(super) struct Problem {
     allowed: Option<String>,
 }
 
+/// The most characters of what a stranger wrote that come back.
+const SHOWN: usize = 80;
+
+/// The beginning of what somebody wrote.
+pub(super) fn excerpt(text: &str) -> String {
+    text.chars().take(SHOWN).collect()
+}
+
 impl Problem {
     pub(super) fn new(status: StatusCode, field: &str, error: &str) -> Self {
-        Self { status, extra: None, error: error.to_owned(), field: field.to_owned(), value: None, allowed: None }
+        let (error, field) = (error.to_owned(), field.to_owned());
+        Self(Box::new(Facts { status, extra: None, error, field, value: None, allowed: None }))
     }
 
     /// A value that it may not have, and what it may be.
     pub(super) fn value(status: StatusCode, field: &str, value: &str, allowed: &str) -> Self {
-        // What a stranger wrote comes back, but not at any length.
-        let shown: String = value.chars().take(80).collect();
-        let mut this = Self::new(status, field, &format!("{field} cannot be {shown:?}; allowed: {allowed}"));
-        (this.value, this.allowed) = (Some(shown), Some(allowed.to_owned()));
-        this
+        let shown = excerpt(value);
+        let problem = Self::new(status, field, &format!("{field} cannot be {shown:?}; allowed: {allowed}"));
+        problem.about(Some(shown), Some(allowed.to_owned()))
     }
 
     /// A field of the body that is not as it has to be.
@@ -42,17 +52,29 @@ impl Problem {
         Self::value(StatusCode::BAD_REQUEST, field, value, allowed)
     }
 
-    pub(super) fn with(mut self, name: header::HeaderName, value: String) -> Self {
-        self.extra = Some((name, value));
+    /// Which value it is about, and what is allowed.
+    pub(super) fn about(mut self, value: Option<String>, allowed: Option<String>) -> Self {
+        (self.0.value, self.0.allowed) = (value, allowed);
         self
     }
 
+    /// With a header line that says more.
+    pub(super) fn with(mut self, name: header::HeaderName, value: String) -> Self {
+        self.0.extra = Some((name, value));
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
     pub(super) fn response(self) -> Response<Body> {
-        let text = serde_json::to_string(&self).unwrap_or_default();
-        let mut response = json(self.status, text);
-        if let Some((name, value)) =
-            self.extra.and_then(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)))
-        {
+        // Texts: nothing in it can fail to be JSON.
+        let text = serde_json::to_string(&self.0).unwrap_or_default();
+        let mut response = json(self.0.status, text);
+        let extra = self.0.extra.and_then(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
+        if let Some((name, value)) = extra {
             response.headers_mut().insert(name, value);
         }
         response

@@ -4,11 +4,10 @@ use super::body::{self, Body};
 use super::events::Stream;
 use super::health::Health;
 use super::problem::{Problem, answer, json};
-use super::{Shop, metrics, presets};
+use super::{Shop, metrics, orders, presets};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
-use serde_json::{Map, Value};
 use soundpost_core::config::Direction;
 use std::rc::Rc;
 
@@ -23,8 +22,13 @@ enum Wish {
     Status,
     Presets,
     Events,
+    Config,
+    Set,
+    Reload,
     Mutes,
     Mute,
+    Run(Direction, bool),
+    Reset(Direction),
 }
 
 const ROUTES: &[(&str, &str, Wish)] = &[
@@ -36,8 +40,17 @@ const ROUTES: &[(&str, &str, Wish)] = &[
     ("GET", "/api/v1/status", Wish::Status),
     ("GET", "/api/v1/presets", Wish::Presets),
     ("GET", "/api/v1/events", Wish::Events),
+    ("GET", "/api/v1/config", Wish::Config),
+    ("PATCH", "/api/v1/config", Wish::Set),
+    ("POST", "/api/v1/reload", Wish::Reload),
     ("GET", "/api/v1/mute", Wish::Mutes),
     ("PUT", "/api/v1/mute", Wish::Mute),
+    ("POST", "/api/v1/capture/start", Wish::Run(Direction::Capture, true)),
+    ("POST", "/api/v1/capture/stop", Wish::Run(Direction::Capture, false)),
+    ("POST", "/api/v1/capture/reset", Wish::Reset(Direction::Capture)),
+    ("POST", "/api/v1/playback/start", Wish::Run(Direction::Playback, true)),
+    ("POST", "/api/v1/playback/stop", Wish::Run(Direction::Playback, false)),
+    ("POST", "/api/v1/playback/reset", Wish::Reset(Direction::Playback)),
 ];
 
 /// Every method and path that is served.
@@ -75,8 +88,13 @@ pub(super) async fn serve(shop: &Shop, request: Request<Incoming>) -> Result<Res
         // A question about the events is none that waits for them.
         Wish::Events if head.method == Method::HEAD => answer(StatusCode::OK, EVENTS, ""),
         Wish::Events => events(shop, &head.headers)?,
-        Wish::Mutes => json(StatusCode::OK, mutes(shop, None)),
-        Wish::Mute => mute(shop, &body::object(&head.headers, body).await?)?,
+        Wish::Config => json(StatusCode::OK, orders::config(&shop.hub)),
+        Wish::Set => orders::set(shop, &body::object(&head.headers, body).await?)?,
+        Wish::Reload => orders::reload(shop)?,
+        Wish::Mutes => json(StatusCode::OK, orders::mutes(&shop.hub, &[])),
+        Wish::Mute => orders::mute(shop, &body::object(&head.headers, body).await?)?,
+        Wish::Run(direction, runs) => orders::run(shop, direction, runs)?,
+        Wish::Reset(direction) => orders::reset(shop, direction)?,
     })
 }
 
@@ -118,41 +136,4 @@ fn events(shop: &Shop, headers: &HeaderMap) -> Result<Response<Body>, Problem> {
     let seen = headers.get(LAST_EVENT).and_then(|seen| seen.to_str().ok());
     let stream = Stream::new(Rc::clone(&shop.hub), place, seen);
     Ok(answer(StatusCode::OK, EVENTS, Body::Events(Box::new(stream))))
-}
-
-/// Who mutes what, and a word about what a command could not do.
-fn mutes(shop: &Shop, asked: Option<&[(Direction, bool)]>) -> String {
-    let status = shop.hub.mute_status();
-    let unmutes = asked.is_some_and(|asked| asked.contains(&(Direction::Capture, false)));
-    let note = (unmutes && status.capture_by_switch)
-        .then_some("the microphone stays muted by its switch, which no command overrules");
-    serde_json::json!({
-        "capture": { "muted": status.capture_by_command || status.capture_by_switch,
-            "by_command": status.capture_by_command, "by_switch": status.capture_by_switch },
-        "playback": { "muted": status.playback_by_command, "by_command": status.playback_by_command,
-            "by_switch": false },
-        "note": note,
-    })
-    .to_string()
-}
-
-fn mute(shop: &Shop, object: &Map<String, Value>) -> Result<Response<Body>, Problem> {
-    const ALLOWED: &str = "\"capture\" and \"playback\", one or both, each true or false";
-    let mut wishes = Vec::new();
-    for (name, value) in object {
-        let direction = match name.as_str() {
-            "capture" => Direction::Capture,
-            "playback" => Direction::Playback,
-            _ => return Err(Problem::bad(name, &value.to_string(), &format!("not there; there may be {ALLOWED}"))),
-        };
-        let muted = value.as_bool().ok_or_else(|| Problem::bad(name, &value.to_string(), "true or false"))?;
-        wishes.push((direction, muted));
-    }
-    if wishes.is_empty() {
-        return Err(Problem::bad("body", "{}", ALLOWED));
-    }
-    for (direction, muted) in &wishes {
-        shop.hub.mute(*direction, *muted);
-    }
-    Ok(json(StatusCode::OK, mutes(shop, Some(&wishes))))
 }

@@ -4,8 +4,10 @@ use super::Kind::{Counter, Gauge};
 use super::{Page, both, count, flag, one_of, seconds};
 use crate::daemon::status::{Status, WorkerStatus};
 
-/// Of a direction's worker; one figure.
-fn each(page: &mut Page, status: &Status, name: &str, help: &str, of: fn(&WorkerStatus) -> u64) {
+type Figure = fn(&WorkerStatus) -> u64;
+
+/// Of each direction's worker, one figure.
+fn each(page: &mut Page, status: &Status, name: &str, help: &str, of: Figure) {
     let playback = |status: &Status| status.playback.worker.as_ref().map(|worker| count(of(worker)));
     let values = both(status, |status| Some(count(of(&status.capture.worker))), playback);
     let kind = if name.ends_with("_total") { Counter } else { Gauge };
@@ -36,7 +38,7 @@ pub(super) fn write(page: &mut Page, status: &Status) {
         |status| status.playback.worker.as_ref().and_then(|worker| worker.retry_ms).map(seconds),
     );
     page.maybe("worker_retry_seconds", Gauge, "Until the worker is started again.", retry);
-    let figures: [(&str, &str, fn(&WorkerStatus) -> u64); 12] = [
+    let figures: [(&str, &str, Figure); 12] = [
         ("worker_starts_total", "Workers started.", |worker| worker.starts),
         ("worker_restarts_total", "Workers started after a failure.", |worker| worker.restarts),
         ("worker_replacements_total", "Workers replaced as planned.", |worker| worker.replacements),
