@@ -1,6 +1,7 @@
 //! Each key of the configuration, and what it does: a key that is added needs a row in [`EFFECTS`].
 
-use soundpost_client::blocking::{Listener, Talker};
+use soundpost_client::Direction;
+use soundpost_client::blocking::{Controller, Listener, Talker};
 use soundpost_core::codec::Encode;
 use soundpost_core::config::Stream;
 use soundpost_linux::configuration::{Effective, KEYS, Sources, load, page};
@@ -34,6 +35,10 @@ enum Seen {
     Socket,
     /// Its socket lets in others.
     Rights(&'static str),
+    /// There is no such file.
+    NoFile(&'static str),
+    /// What is muted is written there.
+    Kept(&'static str),
     /// It has so many children.
     Children(&'static str),
 }
@@ -63,6 +68,10 @@ const EFFECTS: &[(&str, Seen)] = &[
     ("socket.path", Seen::Socket),
     ("socket.allow", Seen::Rights("user:1000")),
     ("socket.clients-max", Seen::Full("1")),
+    // Whatever is at the default port.
+    ("http.listen", Seen::Shown("127.0.0.1:0", "/http")),
+    ("http.token-file", Seen::NoFile("no-such-token")),
+    ("state.directory", Seen::Kept("kept")),
     ("workers.in-process", Seen::Children("true")),
 ];
 
@@ -227,6 +236,21 @@ fn every_key_does_something() {
             Seen::Refused(value) => {
                 let said = start(value).err().unwrap_or_else(|| panic!("{key}: there is no such pin"));
                 assert!(said.contains("gpiochip9999"), "{key}: {said}");
+            }
+            Seen::NoFile(value) => {
+                let said = start(value).err().unwrap_or_else(|| panic!("{key}: there is no such file"));
+                assert!(said.contains(key) && said.contains(value), "{key}: {said}");
+            }
+            Seen::Kept(value) => {
+                let daemon = started(value);
+                let patience = Duration::from_secs(5);
+                let controller = Controller::connect(&daemon.socket, "hand", Some(patience));
+                controller.expect("a controller").mute(Direction::Playback, true).expect("muted");
+                let end = Instant::now() + patience;
+                while !folder.path().join(value).join("mutes.json").exists() {
+                    assert!(Instant::now() < end, "{key}");
+                    std::thread::yield_now();
+                }
             }
             Seen::Socket => {
                 let other = folder.path().join("other.sock");

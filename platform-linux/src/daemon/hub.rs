@@ -60,6 +60,8 @@ pub(crate) struct Hub {
     /// What controllers asked to be muted.
     pub(super) mutes: Mutes,
     talker_drops: Cell<u64>,
+    /// Packets that listeners were too slow for, of all together.
+    listener_drops: Cell<u64>,
     /// What changed, for those who follow.
     pub(crate) news: News,
     changes: Changes,
@@ -104,6 +106,7 @@ impl Hub {
             pin_news: Notify::new(),
             sent: RefCell::default(),
             talker_drops: Cell::new(0),
+            listener_drops: Cell::new(0),
             news: News::new(),
             changes: Changes::default(),
             moved: Cell::default(),
@@ -190,6 +193,11 @@ impl Hub {
         self.changes.mutes(&self.news, &self.mute_status());
         let quality = self.settings.borrow().quality;
         self.changes.quality(&self.news, quality, || self.governor.borrow().shown().reason);
+    }
+
+    /// Packets that listeners were too slow for.
+    pub(crate) fn listener_drops(&self) -> u64 {
+        self.listener_drops.get()
     }
 
     /// Whether sound really moves in a direction.
@@ -365,7 +373,9 @@ impl Hub {
         let (mut reached, mut wanted) = (false, false);
         for client in clients.values_mut().filter(|client| client.role == Role::Listener) {
             wanted |= client.wants_copies(stream);
+            let had = client.dropped;
             reached |= client.hand(stream, frame, before);
+            self.listener_drops.set(self.listener_drops.get() + client.dropped - had);
         }
         let mut sent = self.sent.borrow_mut();
         let time = now();

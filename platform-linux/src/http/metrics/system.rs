@@ -11,7 +11,7 @@ pub(super) fn write(page: &mut Page, shop: &Shop, status: &Status) {
     page.one("start_time_seconds", Gauge, "When the daemon started, since 1970.", unix_time() - status.uptime_s);
     page.one("realtime", Gauge, "Whether the audio threads run under SCHED_FIFO.", flag(status.realtime));
     page.one("memory_locked", Gauge, "Whether memory is locked.", flag(status.memory_locked));
-    clients(page, status);
+    clients(page, shop, status);
     let (board, help) = (&status.board, "What lamp, mute switch and amplifier are.");
     page.head("board_state", Gauge, help);
     let parts = [
@@ -33,11 +33,13 @@ pub(super) fn write(page: &mut Page, shop: &Shop, status: &Status) {
     page.one("http_followers", Gauge, "Those of them that follow events.", count(shop.followers.taken() as u64));
 }
 
-fn clients(page: &mut Page, status: &Status) {
+fn clients(page: &mut Page, shop: &Shop, status: &Status) {
     page.one("clients", Gauge, "Clients on the socket.", count(status.clients_connected as u64));
     let by_role = |role: &str| status.clients.iter().filter(|client| client.role == role).count() as u64;
     let roles = ["listener", "talker", "observer", "controller"].map(|role| (role, Some(count(by_role(role)))));
     page.each(("clients_listed", Gauge, "Clients that the status lists."), "role", roles);
+    let drops = count(shop.hub.listener_drops());
+    page.one("listener_drops_total", Counter, "Packets that listeners were too slow for.", drops);
     let lossy = status.clients.iter().filter(|client| client.role == "listener");
     let worst = lossy.filter_map(|client| client.loss_percent).fold(0.0, f64::max);
     page.one("listener_loss_worst_ratio", Gauge, "What the listener loses that loses most.", worst / 100.0);
