@@ -13,6 +13,7 @@ pub mod control;
 mod govern;
 mod hub;
 mod keep;
+mod lookout;
 mod mutes;
 mod notify;
 mod playback;
@@ -30,6 +31,7 @@ use access::AllowList;
 use control::Verb;
 use hub::Hub;
 use keep::Keeper;
+use lookout::Lookout;
 use notify::Manager;
 use soundpost_core::config::{Direction, Gain, Playout, Quality, Stream};
 use soundpost_core::quality::OBSERVE_EVERY;
@@ -177,6 +179,7 @@ async fn serve(
     let mut meals = manager.meals();
     let workers = keepers.map(|keeper| tokio::task::spawn_local(keeper.follow()));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
+    let mut lookout = Lookout::on(hub.live.borrow().place().path());
     let mut looks = tokio::time::interval(std::time::Duration::from_micros(OBSERVE_EVERY.as_micros()));
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
@@ -204,6 +207,7 @@ async fn serve(
                 reload(&hub);
                 let _ = control::obey(&hub, Verb::Reset);
             }
+            () = lookout.changed() => reload(&hub),
             _ = looks.tick() => hub.govern(),
             _ = dump.recv() => tracing::info!("status {}", hub.status().to_json()),
             _ = interrupt.recv() => break,
