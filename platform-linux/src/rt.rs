@@ -11,7 +11,7 @@ use soundpost_core::port::Clock;
 use soundpost_core::time::{Instant, Span};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -150,6 +150,16 @@ impl AsRawFd for Bell {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
+}
+
+/// A descriptor that something can be read from now and then, on the runtime of this thread.
+///
+/// # Errors
+/// What the system says.
+pub fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned, and nobody can close or replace it while it lives inside the `AsyncFd`.
+    let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    fd.map_err(io::Error::from)
 }
 
 /// Hears a bell.

@@ -36,6 +36,8 @@ pub struct Timing {
     pub farewell: Span,
     /// How long a person at a prompt waits for the daemon's answer.
     pub answer: Span,
+    /// A file that was written is read when nobody has written to it for so long.
+    pub file_settles: Span,
 }
 
 /// The timing of every device.
@@ -54,4 +56,5 @@ pub const TIMING: Timing = Timing {
     greeting_deadline: Span::from_millis(5_000),
     farewell: Span::from_millis(1_000),
     answer: Span::from_millis(5_000),
+    file_settles: Span::from_millis(100),
 };

@@ -14,7 +14,7 @@ mod told;
 mod watch;
 mod worker;
 
-use crate::socket;
+use crate::configuration;
 use clap::{Args, Parser, Subcommand};
 use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Quality, Rate, Stream, TIMING};
 use std::error::Error;
@@ -82,14 +82,15 @@ enum Verb {
 /// Where the daemon is.
 #[derive(Debug, Args)]
 struct SocketArg {
-    /// The daemon's socket [default: $XDG_RUNTIME_DIR/soundpost.sock, else /run/soundpost/soundpost.sock].
+    /// The daemon's socket [default: as $SOUNDPOST_SOCKET_PATH or /etc/soundpost.toml say, else
+    /// $XDG_RUNTIME_DIR/soundpost.sock, else /run/soundpost/soundpost.sock].
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
 
 impl SocketArg {
     fn path(&self) -> PathBuf {
-        self.socket.clone().unwrap_or_else(socket::default_path)
+        self.socket.clone().unwrap_or_else(configuration::socket_path)
     }
 }
 

@@ -128,9 +128,7 @@ impl Told {
     /// # Errors
     /// What is wrong, each on a line; or that there is no such file.
     pub(super) fn live(&self) -> Result<Live, Box<dyn Error>> {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let environment = configuration::environment();
         let place = self.config.clone().map_or(Place::Default, Place::Named);
         Live::load(place, environment, self.said()).map_err(|faults| {
             let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();

@@ -21,6 +21,7 @@ use crate::daemon::Settings;
 use crate::worker::process::Launch;
 use soundpost_core::config::{Change as StreamChange, Direction, Gain, Playout, Stream};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -122,6 +123,30 @@ pub fn load(sources: &Sources) -> Result<Effective, Vec<Fault>> {
     // In the order of the file.
     faults.sort_by_key(|fault| if let Origin::File(_, line) = fault.origin { line } else { usize::MAX });
     if faults.is_empty() { Ok(effective) } else { Err(faults) }
+}
+
+/// Where a daemon's socket is that was started without options: as the environment says, or the default file, or the
+/// default. What else is wrong with them does not matter to who only looks for it.
+#[must_use]
+pub fn socket_path() -> PathBuf {
+    let (mut entries, mut faults) = (Vec::new(), Vec::new());
+    if let Ok(text) = std::fs::read_to_string(DEFAULT_FILE) {
+        read::file(DEFAULT_FILE.as_ref(), &text, &mut entries, &mut faults);
+    }
+    read::environment(&environment(), &mut entries, &mut faults);
+    let mut values = Values::default();
+    for (key, value, _) in entries.iter().filter(|(key, ..)| key.full == SOCKET) {
+        let _ = (key.take)(&mut values, value);
+    }
+    values.socket.unwrap_or_else(crate::socket::default_path)
+}
+
+const SOCKET: &str = "socket.path";
+
+/// The variables of the environment that are text.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
 }
 
 impl Effective {

@@ -14,6 +14,7 @@ pub mod control;
 mod govern;
 pub(crate) mod hub;
 mod keep;
+mod lookout;
 mod memory;
 mod mutes;
 pub(crate) mod news;
@@ -34,6 +35,7 @@ use access::AllowList;
 use control::Verb;
 use hub::Hub;
 use keep::Keeper;
+use lookout::Lookout;
 pub(crate) use memory::state_directory;
 use notify::Manager;
 use soundpost_core::config::{Direction, Gain, Playout, Quality, Stream};
@@ -203,6 +205,7 @@ async fn serve(
     if let Some(counter) = counter {
         tokio::task::spawn_local(http::serve(Rc::clone(&hub), counter));
     }
+    let mut lookout = Lookout::on(hub.live.borrow().place().path());
     let mut looks = tokio::time::interval(std::time::Duration::from_micros(OBSERVE_EVERY.as_micros()));
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
@@ -230,6 +233,7 @@ async fn serve(
                 reload(&hub);
                 let _ = control::obey(&hub, Verb::Reset);
             }
+            () = lookout.changed() => reload(&hub),
             _ = looks.tick() => hub.govern(),
             _ = dump.recv() => tracing::info!("status {}", hub.status().to_json()),
             _ = interrupt.recv() => break,
