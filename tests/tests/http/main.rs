@@ -57,7 +57,7 @@ fn keys_are_set_all_or_none_and_shown_with_where_they_come_from() {
     };
     assert_eq!(
         (&key("capture.gain")["value"], &key("capture.gain")["origin"]),
-        (&json!("-1dB"), &json!("command line"))
+        (&json!("-1 dB"), &json!("command line"))
     );
     let applied = house.patch("/api/v1/config", &json!({"capture.quality": "high", "capture.gain": "-6dB"})).json();
     assert_eq!(applied["changes"].as_array().map(Vec::len), Some(2), "{applied}");
@@ -71,14 +71,14 @@ fn keys_are_set_all_or_none_and_shown_with_where_they_come_from() {
     let problem = wrong.json();
     assert_eq!((&problem["field"], &problem["value"]), (&json!("capture.bitrate"), &json!("5")), "{problem}");
     assert!(problem["allowed"].as_str().is_some_and(|allowed| allowed.contains("6000")), "{problem}");
-    assert_eq!(key("capture.gain")["value"], "-6dB");
+    assert_eq!(key("capture.gain")["value"], "-6 dB");
     let restart = house.patch("/api/v1/config", &json!({"http.listen": "off"}));
     assert!(restart.status == 400 && restart.text().contains("restart"), "{}", restart.text());
     // Taken back, it is again as the command line says.
     house.patch("/api/v1/config", &json!({"capture.gain": null}));
     assert_eq!(
         (&key("capture.gain")["value"], &key("capture.gain")["origin"]),
-        (&json!("-1dB"), &json!("command line"))
+        (&json!("-1 dB"), &json!("command line"))
     );
 }
 
