@@ -1,8 +1,10 @@
 //! Who is connected, who talks, and who gets which packet.
 
+mod look;
+
 use super::Settings;
 use super::capture::CaptureEnd;
-use super::changes::{Changes, DIRECTIONS};
+use super::changes::Changes;
 use super::govern::Care;
 use super::mutes::Mutes;
 use super::news::{News, What};
@@ -17,7 +19,7 @@ use crate::rt::now;
 use crate::ward::Books;
 use crate::worker::{Link, Ready, Word};
 use soundpost_core::capacity::STATUS_CLIENTS_MAX;
-use soundpost_core::config::{BOARD, Change as StreamChange, Direction, Stream, Tuning, WEB};
+use soundpost_core::config::{BOARD, Change as StreamChange, Direction, Stream, Tuning};
 use soundpost_core::meter::AudioMetrics;
 use soundpost_core::redundancy;
 use soundpost_core::time::Instant;
@@ -141,11 +143,7 @@ impl Hub {
     pub(super) fn on_worker_word(&self, word: Word) -> bool {
         let direction = if matches!(word, Word::Playback(_)) { Direction::Playback } else { Direction::Capture };
         let progress = self.take_word(word);
-        if progress && self.state(direction) == State::Running {
-            let [capture, playback] = self.moved.get();
-            let now = Some(now());
-            self.moved.set(if direction == Direction::Capture { [now, playback] } else { [capture, now] });
-        }
+        self.note_progress(direction, progress);
         self.look();
         progress
     }
@@ -184,34 +182,6 @@ impl Hub {
             Direction::Playback => self.playback.borrow_mut().on_ended(how),
         }
         self.look();
-    }
-
-    /// Looks whether anything is another now than at the last look.
-    fn look(&self) {
-        self.changes.workers(&self.news, &self.books);
-        self.changes.devices(&self.news, DIRECTIONS.map(|direction| self.state(direction)));
-        self.changes.mutes(&self.news, &self.mute_status());
-        let quality = self.settings.borrow().quality;
-        self.changes.quality(&self.news, quality, || self.governor.borrow().shown().reason);
-    }
-
-    /// Packets that listeners were too slow for.
-    pub(crate) fn listener_drops(&self) -> u64 {
-        self.listener_drops.get()
-    }
-
-    /// Whether sound really moves in a direction.
-    pub(crate) fn moves(&self, direction: Direction) -> bool {
-        let [capture, playback] = self.moved.get();
-        let moved = if direction == Direction::Capture { capture } else { playback };
-        self.state(direction) == State::Running && moved.is_some_and(|at| now().since(at) < WEB.progress)
-    }
-
-    /// Whether nothing is to move in a direction, because somebody wanted it so.
-    pub(crate) fn is_idle(&self, direction: Direction) -> bool {
-        let [capture, playback] = &self.books;
-        let books = if direction == Direction::Capture { capture } else { playback };
-        matches!(books.state(), soundpost_core::supervise::State::Stopped)
     }
 
     /// How a device is doing.

@@ -1,9 +1,11 @@
 //! What the daemon tells about itself: one structure, as JSON for programs and as a table for people.
 
+mod board;
 mod device;
 mod words;
 mod worker;
 
+pub use board::{BoardStatus, RefusalsStatus};
 pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
 pub(super) use device::{reason as device_reason, stuck};
 pub use worker::WorkerStatus;
@@ -66,40 +68,6 @@ pub struct MuteStatus {
     pub capture_by_switch: bool,
     /// The speaker, by a controller.
     pub playback_by_command: bool,
-}
-
-/// Peers that were sent away, by the code that they were told.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct RefusalsStatus {
-    /// Not the protocol.
-    pub malformed: u64,
-    /// Another version of it.
-    pub version: u64,
-    /// What they may not send, or not now.
-    pub unexpected: u64,
-    /// Somebody else talks.
-    pub busy: u64,
-    /// Somebody else took over.
-    pub replaced: u64,
-    /// No place.
-    pub too_many_clients: u64,
-    /// Nothing to hear.
-    pub unavailable: u64,
-    /// Users who may not connect.
-    pub forbidden: u64,
-    /// Too much in too short a time.
-    pub too_fast: u64,
-}
-
-/// Lamp, switch and amplifier; `None` for what there is not.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct BoardStatus {
-    /// `lit`, `dark` or `failed`.
-    pub lamp: Option<String>,
-    /// `muted`, `live` or `failed`, which mutes, too.
-    pub mute_switch: Option<String>,
-    /// `on`, `off` or `failed`.
-    pub amp: Option<String>,
 }
 
 /// The six numbers of the seed's system.
