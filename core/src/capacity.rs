@@ -84,11 +84,15 @@ pub const LISTENER_QUEUE_BYTES: usize = 8 * 1024;
 /// The send buffer that is asked of the kernel for any other client: room for the longest status, and no more.
 pub const CONTROL_QUEUE_BYTES: usize = 64 * 1024;
 
-/// The most connections over HTTP at once; each costs some 20 KiB at most.
+/// The most connections over HTTP at once; each costs some 20 KiB, and what the kernel holds for it.
 pub const HTTP_CONNECTIONS_MAX: usize = 256;
 
 /// The most of them that follow events, so that there is room for requests.
 pub const HTTP_FOLLOWERS_MAX: usize = 224;
+
+/// The send buffer that is asked of the kernel for one connection: without a bound, each may take megabytes. Linux grants
+/// twice as much.
+pub const HTTP_QUEUE_BYTES: usize = 64 * 1024;
 
 /// The longest head of a request over HTTP.
 pub const HTTP_HEAD_MAX: usize = 8 * 1024;

@@ -29,8 +29,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use problem::Problem;
-use rustix::net::sockopt::set_tcp_user_timeout;
-use soundpost_core::capacity::{HTTP_CONNECTIONS_MAX, HTTP_FOLLOWERS_MAX, HTTP_HEAD_MAX, HTTP_HEADERS_MAX};
+use rustix::net::sockopt::{set_socket_send_buffer_size, set_tcp_user_timeout};
+use soundpost_core::capacity::{
+    HTTP_CONNECTIONS_MAX, HTTP_FOLLOWERS_MAX, HTTP_HEAD_MAX, HTTP_HEADERS_MAX, HTTP_QUEUE_BYTES,
+};
 use soundpost_core::config::{LIMITS, WEB};
 use soundpost_core::flood::Bucket;
 use soundpost_core::time::Span;
@@ -107,10 +109,11 @@ fn welcome(shop: &Rc<Shop>, stream: TcpStream) {
         let _ = stream.try_write(full_house().as_bytes());
         return;
     };
-    // Without it, who takes nothing is kept until the connection breaks by itself.
+    // Without these, who takes nothing is given megabytes, and kept until the connection breaks by itself.
+    let bounded = set_socket_send_buffer_size(&stream, HTTP_QUEUE_BYTES);
     let stall = u32::try_from(WEB.stall.as_micros() / 1000).unwrap_or(u32::MAX);
-    if let Err(error) = set_tcp_user_timeout(&stream, stall) {
-        tracing::warn!("cannot bound how long a connection may stall: {error}");
+    if let Err(error) = bounded.and_then(|()| set_tcp_user_timeout(&stream, stall)) {
+        tracing::warn!("cannot bound what a connection may hold, and for how long: {error}");
     }
     // What is said is whole, and somebody waits for it.
     let _ = stream.set_nodelay(true);

@@ -2,8 +2,10 @@
 
 use crate::house::{House, SOON};
 use serde_json::Value;
-use soundpost_client::blocking::Controller;
-use soundpost_client::{Direction, blocking};
+use soundpost_client::blocking::{Connection, Controller};
+use soundpost_client::{Additions, Direction, Event as Said, Hello, Kind, Role, Verb, blocking};
+use soundpost_core::config::LIMITS;
+use soundpost_core::wire::{Command, Mute};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
@@ -145,6 +147,51 @@ fn two_hundred_follow_and_one_that_does_not_read_holds_up_nobody() {
     // It finds everything in its place when it reads after all.
     let mut stalled = stalled;
     while stalled.change("mute").data["which"] == "capture" {}
+}
+
+/// Makes hundreds of changes quickly: a controller that mutes and unmutes, and reads the answers afterwards.
+fn flutter(house: &House) {
+    let hello = Hello { role: Role::Controller, takeover: false, additions: Additions::NONE, name: "flutter" };
+    let mut hand = Connection::open(&house.socket(), &hello, Some(SOON)).expect("a controller");
+    let many = LIMITS.control.burst - 1;
+    for tag in 1..=many {
+        let arguments = Mute { direction: Direction::Playback, muted: tag % 2 == 1 }.emit();
+        let mut payload = [0; 32];
+        let length = Command { tag, verb: Verb::Mute as u16, arguments: &arguments }.emit(&mut payload).expect("room");
+        hand.send(Kind::Command, &payload[..length]).expect("sent");
+    }
+    loop {
+        match hand.event().expect("an answer") {
+            Said::Answer(answer) if answer.tag == many => return,
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn who_falls_behind_is_told_how_many_changes_it_missed_and_how_everything_is() {
+    let house = House::open(&[]);
+    let mut slow = Follower::begin(&house, None);
+    assert_eq!(slow.next().name, "snapshot");
+    // More than its connection holds, and than are kept.
+    (0..40).for_each(|_| flutter(&house));
+    let (mut last, mut seen) = (0, 0);
+    let missed = loop {
+        let event = slow.next();
+        match event.name.as_str() {
+            "change" => (last, seen) = (event.data["number"].as_u64().expect("a number"), seen + 1),
+            "missed" => break event.data["missed"].as_u64().expect("a number"),
+            name => panic!("{name} in between"),
+        }
+    };
+    assert!(seen > 0 && missed > 0, "{seen} seen, {missed} missed");
+    let snapshot = slow.next();
+    assert_eq!(snapshot.name, "snapshot");
+    let (_, number) = snapshot.id.split_once('-').expect("two numbers");
+    assert!(number.parse::<u64>().expect("a number") >= last + missed, "{last} + {missed}: {number}");
+    // From there on it is as before.
+    house.mute(true);
+    assert_eq!(slow.change("mute").data["which"], "capture");
 }
 
 #[test]
