@@ -12,6 +12,7 @@ use soundpost_linux::rt::AudioThread;
 use soundpost_tests::proc::Program;
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -31,10 +32,8 @@ const PIECE: usize = 240;
 const WINDOW: usize = 2_400;
 /// Speech modes do not keep the waveform of tones; a window that is a millisecond off is less alike than this.
 const ALIKE: f64 = 0.7;
-/// What another recording is found by: so many windows.
-const STRETCH: usize = 6;
-/// Windows that another device may spoil.
-const SPOILT_MAX: usize = 8;
+/// What another recording is found by.
+const STRETCH: usize = WINDOW * 6;
 /// Each stream is heard for so many samples at least.
 const HEARD: u64 = 4_800;
 
@@ -131,69 +130,81 @@ impl Score {
         Self((0..PERIOD * 2).map(chirp).collect())
     }
 
-    /// How alike a piece that begins at `media` is to what it should be, and that: for the better one of the trails, if the
-    /// recording began at `origin`.
-    fn compare(&self, is: &[f64], media: u64, origin: u64) -> (f64, &[f64]) {
-        let place = |trail: u64| {
-            let from = ((media + PERIOD * 1_000 - origin - trail) % PERIOD) as usize;
-            let sound = &self.0[from..from + is.len()];
-            (likeness(is, sound), sound)
-        };
-        TRAILS.map(place).into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).expect("there are trails")
+    /// What should be heard in so many samples from `media` on with this trail, if the recording began at `origin`.
+    fn at(&self, samples: usize, media: u64, origin: u64, trail: u64) -> &[f64] {
+        let from = ((media + PERIOD * 1_000 - origin - trail) % PERIOD) as usize;
+        &self.0[from..from + samples]
     }
 
-    /// When the recording began that is heard from `media` on, and how alike it is then.
-    fn origin(&self, is: &[f64], media: u64) -> (f64, u64) {
-        let best = |range: std::ops::Range<u64>, step: usize| {
-            let at = |origin: u64| (self.compare(is, media, origin).0, origin);
-            range.step_by(step).map(at).max_by(|a, b| a.0.total_cmp(&b.0)).expect("a range")
+    /// How alike a sound is to what it should be with the better one of the trails.
+    fn alike(&self, is: &[f64], media: u64, origin: u64) -> f64 {
+        let with = |trail| likeness(is, self.at(is.len(), media, origin, trail));
+        TRAILS.map(with).into_iter().fold(-1.0, f64::max)
+    }
+
+    /// What should be heard, where the trail may change from piece to piece.
+    fn ought(&self, is: &[f64], media: u64, origin: u64) -> Vec<f64> {
+        let piece = |(n, is): (usize, &[f64])| {
+            let with = TRAILS.map(|trail| self.at(PIECE, media + (n * PIECE) as u64, origin, trail));
+            with.into_iter().max_by(|a, b| likeness(is, a).total_cmp(&likeness(is, b))).expect("there are trails")
         };
-        // The tone is at most 1.3 kHz: eight samples off are still alike.
-        let rough = best(media.saturating_sub(20 * WINDOW as u64)..media + WINDOW as u64, 8).1;
-        best(rough.saturating_sub(16)..rough + 16, 1)
+        is.chunks(PIECE).enumerate().flat_map(piece).copied().collect()
+    }
+
+    /// Which trail a sound has, if that can be told.
+    fn trail(&self, is: &[f64], media: u64, origin: u64) -> Option<u64> {
+        let [short, long] = TRAILS.map(|trail| likeness(is, self.at(is.len(), media, origin, trail)));
+        ((short - long).abs() > 0.3).then(|| TRAILS[usize::from(long > short)])
+    }
+
+    /// When the recording began that is heard from `media` on: within this stretch of stream time.
+    fn origin(&self, is: &[f64], media: u64, within: Range<u64>) -> u64 {
+        let best = |range: Range<u64>, step: usize| {
+            let at = |origin: u64| (self.alike(is, media, origin), origin);
+            range.step_by(step).map(at).max_by(|a, b| a.0.total_cmp(&b.0)).expect("a range").1
+        };
+        // The tone is at most 1.3 kHz: two samples off are still alike.
+        let rough = best(within, 4);
+        best(rough.saturating_sub(4)..rough + 4, 1)
     }
 }
 
-#[derive(Default)]
 struct Judged {
     windows: usize,
     worst: f64,
     least_db: f64,
     most_db: f64,
-    /// Times that another recording began, each with so many windows before it that are not all sound.
-    others: Vec<usize>,
 }
 
-/// Follows the chirp through all that was heard. Where it is not in its place any more, another recording has to begin.
-fn judge(take: &Take) -> Judged {
-    let score = Score::new();
-    let mut judged = Judged { worst: 1.0, ..Judged::default() };
-    // Stream time began with the first recording. The decoder needs a moment.
-    let (mut origin, mut spoilt) = (0, 0);
-    // Beside another device the sound may be cut anywhere.
-    let mut before: Option<[f64; 2]> = None;
-    for at in (WINDOW..take.sound.len() - WINDOW * STRETCH).step_by(WINDOW) {
-        let (is, media) = (&take.sound[at..at + WINDOW], take.begins + at as u64);
-        let (alike, ought) = score.compare(is, media, origin);
-        if alike < ALIKE {
-            before = None;
-            spoilt += 1;
-            let (best, other) = score.origin(&take.sound[at..at + WINDOW * STRETCH], media);
-            assert!(spoilt <= SPOILT_MAX, "from {media} on it is nothing that was recorded: {best:.2} alike");
-            if best > 0.95 {
-                judged.others.push(spoilt);
-                (origin, spoilt) = (other, 0);
+/// Follows the chirp through all that was heard but for these stretches of stream time, behind each of which another
+/// recording begins.
+fn judge(take: &Take, others: &[Range<u64>]) -> Judged {
+    let (score, end) = (Score::new(), take.begins + take.sound.len() as u64);
+    let mut judged = Judged { windows: 0, worst: 1.0, least_db: 0.0, most_db: 0.0 };
+    // The first recording began with stream time, but for what was lost while everything else began, too.
+    let first = take.begins + WINDOW as u64;
+    let begins = std::iter::once((0..48_000, first)).chain(others.iter().map(|other| (other.clone(), other.end)));
+    let ends = others.iter().map(|other| other.start).chain([end]);
+    for ((within, begin), end) in begins.zip(ends) {
+        let sound = &take.sound[(begin - take.begins) as usize..(end - take.begins) as usize];
+        let origin = score.origin(&sound[..STRETCH], begin, within);
+        let mut trail = 0;
+        for (n, is) in sound.chunks_exact(WINDOW).enumerate() {
+            let media = begin + (n * WINDOW) as u64;
+            let ought = score.ought(is, media, origin);
+            let alike = likeness(is, &ought);
+            assert!(alike > ALIKE, "at {media}, with a recording that began at {origin}: {alike:.2} alike");
+            judged.worst = judged.worst.min(alike);
+            judged.windows += 1;
+            // What trails longer is held back, and nothing is jumped over: a chirp is never quiet.
+            let now = score.trail(is, media, origin).unwrap_or(trail);
+            assert!(now >= trail, "{} samples are jumped over at {media}", trail - now);
+            trail = now;
+            let power = |sound: &[f64]| sound.iter().map(|value| value * value).sum::<f64>();
+            for (is, ought) in is.chunks(PIECE).zip(ought.chunks(PIECE)) {
+                let db = 10.0 * (power(is) / power(ought)).log10();
+                (judged.least_db, judged.most_db) = (judged.least_db.min(db), judged.most_db.max(db));
             }
-            continue;
-        }
-        judged.worst = judged.worst.min(alike);
-        judged.windows += 1;
-        let power = |sound: &[f64]| sound.iter().map(|value| value * value).sum::<f64>();
-        let level = |(is, ought): (&[f64], &[f64])| 10.0 * (power(is) / power(ought)).log10();
-        let levels: Vec<f64> = is.chunks(PIECE).zip(ought.chunks(PIECE)).map(level).collect();
-        let [least, most] = levels.iter().fold([0.0_f64; 2], |[a, b], level| [a.min(*level), b.max(*level)]);
-        if let Some([least, most]) = before.replace([least, most]) {
-            (judged.least_db, judged.most_db) = (judged.least_db.min(least), judged.most_db.max(most));
         }
     }
     judged
@@ -221,11 +232,15 @@ impl Conductor {
         serde_json::from_str(&self.next().status().expect("a status")).expect("JSON")
     }
 
-    /// Waits until some of the stream has been captured as it is now.
-    fn hear(&mut self) {
-        let now = |status: &serde_json::Value| status["capture"]["stream_samples"].as_u64().expect("a number");
-        let (end, began) = (now(&self.status()) + HEARD, Instant::now());
-        while now(&self.status()) < end {
+    /// Stream time, as it was a moment ago.
+    fn time(&mut self) -> u64 {
+        self.status()["capture"]["stream_samples"].as_u64().expect("a number")
+    }
+
+    /// Waits until so much more of the stream has been captured.
+    fn hear(&mut self, samples: u64) {
+        let (end, began) = (self.time() + samples, Instant::now());
+        while self.time() < end {
             assert!(began.elapsed() < SOON, "stream time stands still");
             std::thread::sleep(PACE);
         }
@@ -284,25 +299,30 @@ fn hundreds_of_changes_are_not_heard_and_other_devices_for_no_longer_than_they_t
 
     let (ear, packets) = listen(&socket);
     let mut conductor = Conductor::new(&socket);
-    let mut replaced = 0;
+    let mut others = Vec::new();
+    conductor.hear(2 * HEARD + STRETCH as u64);
     for (n, (quality, content, frame)) in streams(count).into_iter().enumerate() {
-        let is_device = n % DEVICE_EVERY == DEVICE_EVERY - 1;
-        if is_device {
-            replaced += 1;
+        let quality = quality.to_string();
+        if n % DEVICE_EVERY == DEVICE_EVERY - 1 {
+            let began = conductor.time();
             // Without speech modes, so that the chirp is easily found again.
-            let said = [("capture.device", devices[replaced % 2].as_str()), ("capture.quality", "high")];
-            assert_eq!(conductor.set(&said), How::Replaced);
+            let device = devices[(others.len() + 1) % 2].as_str();
+            assert_eq!(conductor.set(&[("capture.device", device), ("capture.quality", "high")]), How::Replaced);
+            // Until the device has come to rest.
+            conductor.hear(2 * HEARD);
+            others.push(began.saturating_sub(HEARD)..conductor.time());
+            conductor.hear(HEARD + STRETCH as u64);
         } else {
-            let quality = quality.to_string();
             let said = [
                 ("capture.quality", quality.as_str()),
                 ("capture.content", content.name()),
                 ("capture.frame", frame.name()),
             ];
             assert!(matches!(conductor.set(&said), How::Retuned | How::Reshaped), "{said:?}");
+            conductor.hear(HEARD);
         }
-        conductor.hear();
     }
+    let replaced = others.len();
     let status = conductor.status();
     // One more packet comes, and ends that.
     drop(ear);
@@ -320,20 +340,17 @@ fn hundreds_of_changes_are_not_heard_and_other_devices_for_no_longer_than_they_t
             ms(took.len())
         );
     }
-    let judged = judge(&take);
+    let judged = judge(&take, &others);
     let lost = status["capture"]["lost_samples"].as_u64().expect("a number") as f64 / 48.0;
     println!(
-        "{:.0} s, {} windows of 50 ms at least {:.3} alike, level {:.1} to {:.1} dB; {} other devices cost {:.0} ms each, \
-         which {} steps of stream time and silence account for",
+        "{:.0} s, {} windows of 50 ms at least {:.3} alike, level {:.1} to {:.1} dB; {replaced} other devices cost {:.0} ms each",
         take.sound.len() as f64 / 48_000.0,
         judged.windows,
         judged.worst,
         judged.least_db,
         judged.most_db,
-        judged.others.len(),
         lost / replaced.max(1) as f64,
-        take.steps
     );
-    assert!(take.steps <= replaced && judged.others.len() <= replaced, "nothing but another device makes a gap");
+    assert!(take.steps <= replaced, "nothing but another device makes a step of stream time");
     assert!(judged.least_db > -6.0 && judged.most_db < 4.0, "{} to {} dB", judged.least_db, judged.most_db);
 }

@@ -370,7 +370,8 @@ impl Hub {
         let percent = self.needed(&stream);
         if percent != stream.tuning.expected_loss_percent {
             tracing::info!("capture: the encoder is prepared for {percent} % of loss");
-            self.code(stream, self.capture.borrow().generations().0);
+            let (asked, _) = self.capture.borrow().generations();
+            self.code(stream, asked);
         }
     }
 
@@ -437,7 +438,8 @@ impl Hub {
         let Some(decision) = decision else { return };
         let stream = self.live.borrow().effective().values().stream_at(decision.quality);
         self.settings.borrow_mut().quality = decision.quality;
-        self.code(stream, self.capture.borrow().generations().0);
+        let (asked, _) = self.capture.borrow().generations();
+        self.code(stream, asked);
     }
 
     /// Takes a packet from a talker and hands it to the playback worker.
