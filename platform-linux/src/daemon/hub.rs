@@ -184,14 +184,6 @@ impl Hub {
         self.look();
     }
 
-    /// How a device is doing.
-    pub(crate) fn state(&self, direction: Direction) -> State {
-        match direction {
-            Direction::Capture => self.capture.borrow().state,
-            Direction::Playback => self.playback.borrow().state,
-        }
-    }
-
     /// What silences playback.
     pub(super) fn hush(&self) -> Hush {
         self.playback.borrow().hush.clone()

@@ -44,4 +44,12 @@ impl Hub {
         let books = if direction == Direction::Capture { capture } else { playback };
         matches!(books.state(), supervise::State::Stopped)
     }
+
+    /// How a device is doing.
+    pub(crate) fn state(&self, direction: Direction) -> State {
+        match direction {
+            Direction::Capture => self.capture.borrow().state,
+            Direction::Playback => self.playback.borrow().state,
+        }
+    }
 }
