@@ -157,6 +157,7 @@ fn what_is_refused_is_described_too() {
 #[test]
 fn a_question_about_an_answer_has_no_body() {
     let house = House::open(&[]);
+    assert!(soundpost_tests::until(SOON, || house.get("/healthz").status == 200), "sound moves");
     for (_, path) in soundpost_linux::http::paths().filter(|(method, _)| *method == "GET") {
         let reply = house.ask("HEAD", path, &[], "");
         assert!(reply.status == 200 && reply.body.is_empty(), "{path}: {reply:?}");
