@@ -6,7 +6,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use soundpost_core::config::TIMING;
+use soundpost_core::config::{Direction, TIMING};
 use soundpost_core::port::Clock;
 use soundpost_core::time::{Instant, Span};
 use std::fs::File;
@@ -69,8 +69,8 @@ pub fn prepare_io() -> bool {
 #[must_use]
 pub fn prepare() -> Grants {
     let memory_locked = prepare_io();
-    // Tried on a thread of its own, so that nothing but audio ever runs with that priority.
-    let realtime = std::thread::spawn(schedule_fifo).join().unwrap_or(false);
+    // Tried on a thread of its own, so that nothing but audio ever runs with that priority: the higher one.
+    let realtime = std::thread::spawn(|| schedule_fifo(Direction::Playback)).join().unwrap_or(false);
     if !(realtime && memory_locked) {
         let missing = match (realtime, memory_locked) {
             (false, false) => "SCHED_FIFO and mlock are",
@@ -85,9 +85,9 @@ pub fn prepare() -> Grants {
     Grants { realtime, memory_locked }
 }
 
-/// Puts the calling thread under `SCHED_FIFO`; whether that was allowed.
-fn schedule_fifo() -> bool {
-    let parameters = libc::sched_param { sched_priority: libc::c_int::from(TIMING.rt_priority) };
+/// Puts the calling thread under `SCHED_FIFO`, as a direction's audio thread; whether that was allowed.
+fn schedule_fifo(direction: Direction) -> bool {
+    let parameters = libc::sched_param { sched_priority: libc::c_int::from(TIMING.priority(direction)) };
     // SAFETY: the call reads the structure, which outlives it, and changes nothing in this process's memory.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters) == 0 }
 }
@@ -233,13 +233,17 @@ pub struct AudioThread {
 }
 
 impl AudioThread {
-    /// Starts a thread that does `work` with real-time priority, if granted, until it is told to stop.
+    /// Starts a direction's thread, which does `work` with real-time priority, if granted, until it is told to stop.
     ///
     /// # Errors
     /// If the system has no more threads or descriptors.
-    pub fn spawn(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
-        Self::background(name, |stop| {
-            schedule_fifo();
+    pub fn spawn(direction: Direction, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
+        let name = match direction {
+            Direction::Capture => "capture",
+            Direction::Playback => "playback",
+        };
+        Self::background(name, move |stop| {
+            schedule_fifo(direction);
             work(stop);
         })
     }
@@ -288,7 +292,7 @@ mod tests {
     fn an_audio_thread_stops_when_it_is_dropped() {
         let turns = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let seen = Arc::clone(&turns);
-        let thread = AudioThread::spawn("test", move |stop| {
+        let thread = AudioThread::spawn(Direction::Capture, move |stop| {
             while !stop.is_set() {
                 seen.fetch_add(1, Ordering::Relaxed);
                 std::thread::yield_now();
@@ -304,7 +308,7 @@ mod tests {
     fn a_thread_that_sleeps_is_woken_by_news_and_by_the_end() {
         let (news, woken) = (Bell::new().unwrap(), std::sync::mpsc::channel());
         let heard = news.clone();
-        let thread = AudioThread::spawn("test", move |stop| {
+        let thread = AudioThread::spawn(Direction::Capture, move |stop| {
             loop {
                 let why = stop.wait(Span::from_millis(60_000), Some(heard.0.as_fd()));
                 woken.0.send(why).unwrap();

@@ -1,5 +1,6 @@
 //! How devices are driven: periods, queues, deadlines.
 
+use super::Direction;
 use crate::time::Span;
 
 /// How devices are driven. The shells take these numbers from here; none of their own.
@@ -23,9 +24,12 @@ pub struct Timing {
     pub queue_patience_max: Span,
     /// A device that moves nothing for so long stands still.
     pub device_deadline: Span,
-    /// `SCHED_FIFO` priority of the audio threads, where the system grants it: above ordinary work, below
-    /// the kernel's interrupt threads (50 by default), without which no sound card moves.
-    pub rt_priority: u8,
+    /// `SCHED_FIFO` priority of the thread that captures, where the system grants it: above ordinary work, below the
+    /// kernel's interrupt threads (50 by default), without which no sound card moves.
+    pub capture_priority: u8,
+    /// That of the thread that plays, which is above the other one: a frame that is being coded can wait, for capture has
+    /// [`Timing::capture_periods`] of room, and on a small processor it takes as long as playback has left.
+    pub playback_priority: u8,
     /// Niceness of the thread that hands packets on, where the system grants it: late packets are delay.
     pub io_nice: i8,
     /// How often a worker says how it gets on, and so how old the status may be; what is news it says at once.
@@ -38,6 +42,17 @@ pub struct Timing {
     pub answer: Span,
 }
 
+impl Timing {
+    /// `SCHED_FIFO` priority of a direction's audio thread.
+    #[must_use]
+    pub const fn priority(&self, direction: Direction) -> u8 {
+        match direction {
+            Direction::Capture => self.capture_priority,
+            Direction::Playback => self.playback_priority,
+        }
+    }
+}
+
 /// The timing of every device.
 pub const TIMING: Timing = Timing {
     period_samples: 128,
@@ -48,7 +63,8 @@ pub const TIMING: Timing = Timing {
     queue_patience: Span::from_millis(10_000),
     queue_patience_max: Span::from_millis(640_000),
     device_deadline: Span::from_millis(500),
-    rt_priority: 45,
+    capture_priority: 45,
+    playback_priority: 46,
     io_nice: -11,
     report_pause: Span::from_millis(100),
     greeting_deadline: Span::from_millis(5_000),
