@@ -11,6 +11,7 @@ use soundpost_core::capacity::LAST_WORD_QUEUE_BYTES;
 use soundpost_core::wire::{self, ErrorCode, Fault, HEADER_LEN, Header, Kind, WireError};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
 
@@ -28,6 +29,15 @@ pub enum BindError {
         /// Its process, if it said.
         owner: String,
     },
+    /// What the service manager handed over is no good.
+    #[error(
+        "the socket that was handed over by LISTEN_FDS: {what}; allowed: one listening unix socket of type \
+         SOCK_SEQPACKET with a path (ListenSequentialPacket=/…)"
+    )]
+    Handed {
+        /// What is wrong.
+        what: String,
+    },
     /// The path is no good.
     #[error("socket {path}: {doing}: {source}")]
     Io {
@@ -40,15 +50,26 @@ pub enum BindError {
     },
 }
 
-/// The socket that clients connect to; removed when dropped.
+/// The socket that clients connect to; removed when dropped, unless it was handed over.
 #[derive(Debug)]
 pub struct PublicSocket {
     listener: UnixSeqpacketListener,
     path: PathBuf,
-    _lock: File,
+    /// Of a socket of our own.
+    lock: Option<File>,
 }
 
 impl PublicSocket {
+    /// Takes one that was [handed over](crate::handed).
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn take(socket: OwnedFd, path: PathBuf) -> Result<Self, BindError> {
+        let listener = UnixSeqpacketListener::try_from(socket);
+        let listener = listener.map_err(|error| BindError::Handed { what: error.to_string() })?;
+        Ok(Self { listener, path, lock: None })
+    }
+
     /// Claims `path`, with mode 0660, or 0666 if it is `for_all`, and listens on it.
     ///
     /// # Errors
@@ -74,7 +95,7 @@ impl PublicSocket {
         let listener = UnixSeqpacketListener::bind(path);
         rustix::process::umask(before);
         let listener = listener.map_err(|e| io_error("cannot listen", e))?;
-        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+        Ok(Self { listener, path: path.to_owned(), lock: Some(lock) })
     }
 
     /// Waits for the next client.
@@ -95,7 +116,9 @@ impl PublicSocket {
 impl Drop for PublicSocket {
     fn drop(&mut self) {
         // The lock file stays: removing it would let two daemons lock two files of one name.
-        let _ = std::fs::remove_file(&self.path);
+        if self.lock.is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -206,7 +229,7 @@ mod tests {
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o660);
         // As after a crash: the lock is gone, the socket file is not.
-        flock(&first._lock, FlockOperation::Unlock).unwrap();
+        flock(first.lock.as_ref().unwrap(), FlockOperation::Unlock).unwrap();
         assert!(path.exists());
         drop(PublicSocket::bind(&path, false).unwrap());
         assert!(!path.exists(), "removed in good order");
