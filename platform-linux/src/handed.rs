@@ -31,6 +31,8 @@ pub fn socket() -> Result<Option<(OwnedFd, PathBuf)>, BindError> {
     }
     let socket = rt::handed_over().map_err(|error| wrong(format!("descriptor 3 cannot be had: {error}")))?;
     let path = check(&socket).map_err(wrong)?;
+    // Service managers hand over what blocks; nothing of ours may.
+    rustix::io::ioctl_fionbio(&socket, true).map_err(|error| wrong(format!("descriptor 3 blocks: {error}")))?;
     Ok(Some((socket, path)))
 }
 
