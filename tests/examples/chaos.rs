@@ -281,11 +281,11 @@ async fn run(length: Duration, seed: u64) {
     let talker = tokio::task::spawn_local(poison(join(&path, Role::Talker).await, Dice(seed ^ 1)));
     let observer = join(&path, Role::Observer).await;
     let house = House { daemon, path, observer };
+    let before = house.descriptors();
     // What a first crowd makes it allocate, it keeps.
     crowd(&house.path, &mut dice).await;
     let alone = |status: &Value| status["clients"].as_array().is_some_and(|clients| clients.len() == 3);
     house.status_when("everybody gone", alone).await;
-    let before = house.descriptors();
     let (end, mut deaths, mut crowds) = (Instant::now() + length, 0_u64, 1);
     let (mut silences, mut memory) = (Vec::new(), Vec::new());
     loop {
@@ -305,7 +305,12 @@ async fn run(length: Duration, seed: u64) {
     std::fs::remove_file(&house.path).expect("the socket file");
     let status = house.status_when("everybody gone", alone).await;
     memory.push(house.memory_kib().await);
-    let after = house.descriptors();
+    // Some of the last crowd may not have introduced themselves, and be waited for.
+    let (mut after, patience) = (house.descriptors(), Instant::now() + SOON);
+    while after > before && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        after = house.descriptors();
+    }
     let sum = |what: &[&str]| -> u64 {
         let count = |worker: &Value| what.iter().map(|name| worker[name].as_u64().unwrap_or(0)).sum::<u64>();
         count(&status["capture"]["worker"]) + count(&status["playback"]["worker"])
@@ -322,7 +327,7 @@ async fn run(length: Duration, seed: u64) {
     assert_eq!((sum(&["restarts"]), sum(&["starts"])), (deaths, deaths + 2), "and every successor: {status}");
     assert_eq!(sum(&["gave_up"]), 0);
     judge_losses(&status, &heard);
-    assert_eq!(after, before, "no descriptor is lost");
+    assert!(after <= before, "no descriptor is lost");
     assert!(!talker.is_finished(), "the talker is still connected");
 }
 
