@@ -6,7 +6,9 @@ use crate::rt;
 use crate::socket::BindError;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, getsockname};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// What says that there is such a socket. It is meant for this process, and for none that this one starts.
@@ -54,8 +56,8 @@ fn check(socket: &impl AsFd) -> Result<PathBuf, String> {
     }
     let address = getsockname(socket).map_err(system)?;
     let address = SocketAddrUnix::try_from(address).map_err(system)?;
-    let path = address.path_bytes().map(|bytes| std::os::unix::ffi::OsStrExt::from_bytes(bytes));
-    path.map(|path: &std::ffi::OsStr| PathBuf::from(path)).ok_or_else(|| "descriptor 3 has no path".to_owned())
+    let path = address.path_bytes().ok_or("descriptor 3 has no path")?;
+    Ok(PathBuf::from(OsStr::from_bytes(path)))
 }
 
 #[cfg(test)]
