@@ -84,6 +84,12 @@ pub const LISTENER_QUEUE_BYTES: usize = 8 * 1024;
 /// The send buffer that is asked of the kernel for any other client: room for the longest status, and no more.
 pub const CONTROL_QUEUE_BYTES: usize = 64 * 1024;
 
+/// The send buffer that is asked of the kernel for the last message to a client, be its queue as full as it may. Linux
+/// takes a message whenever the buffer is not used up, so this is enough if it is more than the fullest queue and the
+/// longest status with the kernel's overhead, and not more than kernels grant without being told to (160 KiB on the
+/// smallest machines).
+pub const LAST_WORD_QUEUE_BYTES: usize = 160 * 1024;
+
 /// The send buffer that is asked of the kernel for either end of the link between the daemon and a worker. Linux grants
 /// twice as much and counts its own overhead: some 60 packets of 20 ms fit, and a report of 2 KiB always does. A worker
 /// whose daemon does not read for longer than that drops what it captured, counted.

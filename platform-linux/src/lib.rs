@@ -10,6 +10,7 @@ pub mod cs;
 pub mod daemon;
 pub mod direction;
 pub mod gpio;
+pub mod handed;
 pub mod hotplug;
 pub mod opus;
 pub mod pcm;

@@ -11,7 +11,7 @@ use soundpost_core::port::Clock;
 use soundpost_core::time::{Instant, Span};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -99,6 +99,20 @@ pub fn close_inherited() {
     // SAFETY: by the time of the call nothing in this process owns a descriptor that this closes. Kernels older than the
     // call refuse it, and change nothing.
     let _ = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
+}
+
+/// Descriptor 3, which a service manager hands over.
+///
+/// To be called once, before anything that has a descriptor was made, and only if the service manager says that it did.
+///
+/// # Errors
+/// If there is no such descriptor.
+pub fn handed_over() -> io::Result<OwnedFd> {
+    // SAFETY: it is only looked at, for as long as this line takes.
+    let there = unsafe { BorrowedFd::borrow_raw(3) };
+    rustix::io::fcntl_setfd(there, rustix::io::FdFlags::CLOEXEC)?;
+    // SAFETY: it is open, as the line before shows, and nobody in this process owns it: it was there before `main`.
+    Ok(unsafe { OwnedFd::from_raw_fd(3) })
 }
 
 /// Takes away from the calling thread what it may have inherited from an audio thread.

@@ -36,8 +36,6 @@ pub struct Timing {
     pub report_pause: Span,
     /// A client that has not introduced itself by then is sent away.
     pub greeting_deadline: Span,
-    /// How long a client that is sent away may take to make room for being told why.
-    pub farewell: Span,
     /// How long a person at a prompt waits for the daemon's answer.
     pub answer: Span,
 }
@@ -68,6 +66,5 @@ pub const TIMING: Timing = Timing {
     io_nice: -11,
     report_pause: Span::from_millis(100),
     greeting_deadline: Span::from_millis(5_000),
-    farewell: Span::from_millis(1_000),
     answer: Span::from_millis(5_000),
 };

@@ -19,6 +19,7 @@ pub mod status;
 
 use crate::board::{self, Amp, Parts, Wiring};
 use crate::gpio::{Edges, GpioError};
+use crate::handed;
 use crate::pcm::Choice;
 use crate::rt;
 use crate::socket::{BindError, PublicSocket};
@@ -95,14 +96,19 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`] if it cannot start.
 pub fn run(
-    settings: Settings,
+    mut settings: Settings,
     on_ready: impl FnOnce(&status::Status),
     on_tick: Option<fn(&status::Status)>,
 ) -> Result<(), RunError> {
+    let handed = handed::socket()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
     // The socket first: a second daemon must not touch the devices of the one that runs.
-    let socket = PublicSocket::bind(&settings.socket, !settings.allow.is_empty())?;
+    let socket = match handed {
+        Some((socket, path)) => PublicSocket::take(socket, path)?,
+        None => PublicSocket::bind(&settings.socket, !settings.allow.is_empty())?,
+    };
+    socket.path().clone_into(&mut settings.socket);
     access::make_room_for(settings.clients_max);
     // The pins before the microphone: one whose lamp or switch is missing is not opened at all.
     let (panel, gate) = Parts::open(&settings.wiring)?.split();
