@@ -21,7 +21,7 @@ use crate::socket;
 use crate::stream::{Ear, Voice};
 use crate::{Additions, Direction, Error, Event, Heard, Hello, Kind, Role, Verb, Welcome};
 use crate::{done, understand};
-use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute};
+use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute, emit_direction};
 use std::io;
 
 use std::path::Path;
@@ -219,6 +219,63 @@ impl Controller {
         self.ask(Verb::Mute as u16, &Mute { direction, muted }.emit()).await
     }
 
+    /// Sets keys of the configuration, such as `capture.quality`; what changed and how, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`]; then none of them is set.
+    pub async fn set(&mut self, values: &[(&str, &str)]) -> Result<String, Error> {
+        self.ask(Verb::Set as u16, crate::assignments(values).as_bytes()).await
+    }
+
+    /// Has the configuration's file read again; what changed and how, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`]; then nothing is changed.
+    pub async fn reload(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Reload as u16, &[]).await
+    }
+
+    /// Has a direction run, or not; what changed, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn run(&mut self, direction: Direction, runs: bool) -> Result<String, Error> {
+        let verb = if runs { Verb::Start } else { Verb::Stop };
+        self.ask(verb as u16, &emit_direction(direction)).await
+    }
+
+    /// Has directions that were given up tried again; what changed, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn reset(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Reset as u16, &[]).await
+    }
+
+    /// Asks to be told every change from now on; how everything is now, as JSON. Each change comes from
+    /// [`Controller::change`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn watch(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Watch as u16, &[]).await
+    }
+
+    /// Waits for the next change, as JSON: what changed, or how many changes were missed because nobody read them. To be
+    /// called after [`Controller::watch`], and before anything else is asked.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn change(&mut self) -> Result<String, Error> {
+        loop {
+            match self.connection.event().await? {
+                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
+                Event::Bye => return Err(Error::Closed),
+                _ => {}
+            }
+        }
+    }
+
     /// Asks for anything by its number, and waits for the answer.
     ///
     /// # Errors
@@ -228,13 +285,7 @@ impl Controller {
         let mut payload = [0; COMMAND_LEAD + ARGUMENTS_MAX];
         let length = Command { tag: self.tag, verb, arguments }.emit(&mut payload)?;
         let _: Sent = message::send_control(&self.connection.socket, Kind::Command, &payload[..length]);
-        loop {
-            match self.connection.event().await? {
-                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
-                Event::Bye => return Err(Error::Closed),
-                _ => {}
-            }
-        }
+        self.change().await
     }
 
     /// Leaves in good order.

@@ -6,7 +6,7 @@ use crate::stream::{Ear, Voice};
 use crate::{Additions, Direction, Error, Event, Heard, Hello, Kind, Role, Verb, Welcome};
 use crate::{done, understand};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute};
+use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute, emit_direction};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -196,6 +196,14 @@ impl Controller {
         Ok(Self { connection: Connection::open(path, &hello, patience)?, tag: 0 })
     }
 
+    /// From now on, waits no longer than this.
+    ///
+    /// # Errors
+    /// What the system says; a time of zero is none.
+    pub fn set_patience(&self, patience: Option<Duration>) -> Result<(), Error> {
+        Ok(self.connection.set_patience(patience)?)
+    }
+
     /// The status, as JSON.
     ///
     /// # Errors
@@ -212,6 +220,63 @@ impl Controller {
         self.ask(Verb::Mute as u16, &Mute { direction, muted }.emit())
     }
 
+    /// Sets keys of the configuration, such as `capture.quality`; what changed and how, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`]; then none of them is set.
+    pub fn set(&mut self, values: &[(&str, &str)]) -> Result<String, Error> {
+        self.ask(Verb::Set as u16, crate::assignments(values).as_bytes())
+    }
+
+    /// Has the configuration's file read again; what changed and how, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`]; then nothing is changed.
+    pub fn reload(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Reload as u16, &[])
+    }
+
+    /// Has a direction run, or not; what changed, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn run(&mut self, direction: Direction, runs: bool) -> Result<String, Error> {
+        let verb = if runs { Verb::Start } else { Verb::Stop };
+        self.ask(verb as u16, &emit_direction(direction))
+    }
+
+    /// Has directions that were given up tried again; what changed, as JSON.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn reset(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Reset as u16, &[])
+    }
+
+    /// Asks to be told every change from now on; how everything is now, as JSON. Each change comes from
+    /// [`Controller::change`].
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn watch(&mut self) -> Result<String, Error> {
+        self.ask(Verb::Watch as u16, &[])
+    }
+
+    /// Waits for the next change, as JSON: what changed, or how many changes were missed because nobody read them. To be
+    /// called after [`Controller::watch`], and before anything else is asked.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn change(&mut self) -> Result<String, Error> {
+        loop {
+            match self.connection.event()? {
+                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
+                Event::Bye => return Err(Error::Closed),
+                _ => {}
+            }
+        }
+    }
+
     /// Asks for anything by its number, and waits for the answer.
     ///
     /// # Errors
@@ -221,13 +286,7 @@ impl Controller {
         let mut payload = [0; COMMAND_LEAD + ARGUMENTS_MAX];
         let length = Command { tag: self.tag, verb, arguments }.emit(&mut payload)?;
         let _: Sent = message::send_control(&self.connection.socket, Kind::Command, &payload[..length]);
-        loop {
-            match self.connection.event()? {
-                Event::Answer(answer) if answer.tag == self.tag => return done(answer.outcome, answer.text),
-                Event::Bye => return Err(Error::Closed),
-                _ => {}
-            }
-        }
+        self.change()
     }
 
     /// Leaves in good order.

@@ -62,6 +62,11 @@ pub fn default_path() -> PathBuf {
     }
 }
 
+/// The arguments of [`Verb::Set`].
+fn assignments(values: &[(&str, &str)]) -> String {
+    values.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
+}
+
 /// Why the daemon could not be talked to.
 #[derive(Debug)]
 pub enum Error {

@@ -90,6 +90,34 @@ pub const CONTROL_QUEUE_BYTES: usize = 64 * 1024;
 /// smallest machines).
 pub const LAST_WORD_QUEUE_BYTES: usize = 160 * 1024;
 
+/// The most connections over HTTP at once; each costs some 20 KiB, and what the kernel holds for it.
+pub const HTTP_CONNECTIONS_MAX: usize = 256;
+
+/// The most of them that follow events, so that there is room for requests.
+pub const HTTP_FOLLOWERS_MAX: usize = 224;
+
+/// The send buffer that is asked of the kernel for one connection: without a bound, each may take megabytes. Linux grants
+/// twice as much.
+pub const HTTP_QUEUE_BYTES: usize = 64 * 1024;
+
+/// The longest head of a request over HTTP.
+pub const HTTP_HEAD_MAX: usize = 8 * 1024;
+
+/// The most header lines in it.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// The longest body of a request over HTTP: a configuration with every key several times over.
+pub const HTTP_BODY_MAX: usize = 16 * 1024;
+
+/// The shortest token that is a secret: 16 letters and digits, drawn at random, are 95 bits.
+pub const HTTP_TOKEN_MIN: usize = 16;
+
+/// The latest changes, kept for who comes back after a broken line.
+pub const NEWS_KEPT: usize = 256;
+
+/// Changes that are handed to somebody in one piece.
+pub const NEWS_AT_ONCE: usize = 16;
+
 /// The send buffer that is asked of the kernel for either end of the link between the daemon and a worker. Linux grants
 /// twice as much and counts its own overhead: some 60 packets of 20 ms fit, and a report of 2 KiB always does. A worker
 /// whose daemon does not read for longer than that drops what it captured, counted.
@@ -123,4 +151,5 @@ const _: () = assert!(POOLED_PACKETS <= STORE_PACKETS, "the store has room for w
 const _: () = assert!(COMMAND_RING >= COMMANDS_PER_TURN, "a turn can be kept busy");
 const _: () = assert!(PAYLOAD_MAX < u16::MAX as usize, "the wire carries lengths in 16 bits");
 const _: () = assert!(PERIOD_SAMPLES_MAX <= FRAME_SAMPLES_MAX, "a period fits the playback buffer");
+const _: () = assert!(HTTP_FOLLOWERS_MAX < HTTP_CONNECTIONS_MAX, "who follows leaves room for who asks");
 const _: () = assert!(CLIENT_NAME_MAX < PAYLOAD_MAX, "a greeting fits a packet's room");

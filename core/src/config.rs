@@ -12,6 +12,7 @@ mod rate;
 mod seam;
 mod text;
 mod timing;
+mod web;
 
 pub use board::{BOARD, BoardTiming};
 pub use gain::Gain;
@@ -21,6 +22,7 @@ pub use rate::Rate;
 pub use seam::SEAM;
 pub use text::{ConfigError, switch};
 pub use timing::{TIMING, Timing};
+pub use web::{WEB, WebTiming};
 
 use crate::time::SAMPLE_RATE_HZ;
 

@@ -5,7 +5,7 @@
 
 mod work;
 
-use crate::config::Gain;
+use crate::config::{Gain, Playout};
 use crate::signal::Level;
 use crate::time::{Instant, Span};
 pub use work::{Stopwatch, Work};
@@ -246,6 +246,8 @@ pub struct PlaybackReport {
     pub is_muted: bool,
     /// How much louder or softer sound is played than it was sent.
     pub gain: Gain,
+    /// What sound is played with, delay or gaps.
+    pub profile: Playout,
     /// How long it takes to make a period, and how late turns are.
     pub work: Work,
     /// The device's trouble.

@@ -35,6 +35,8 @@ const FLOOR_HALF: Span = Span::from_millis(30_000);
 /// below which it has not, in millionths.
 const LATE_BAD: u32 = 20_000;
 const LATE_FINE: u32 = 5_000;
+/// The preset that is the least work: speech modes, which those below it use, are more.
+const LIGHTEST: Quality = Quality::Medium;
 /// What is still under way after a change was not made by it.
 const SETTLE: Span = Span::from_millis(2_000);
 /// After so long it is known whether a step down helped; there is no other before.
@@ -128,6 +130,15 @@ pub const fn wire_bps(stream: &Stream) -> u32 {
     stream.tuning.bitrate.bps().saturating_add(packets.saturating_mul(PACKET_OVERHEAD * 8))
 }
 
+/// What counts as lost where many receivers share one encoder: as much as at least half of those lost who say so. One on a
+/// bad line does not take the preset from everybody.
+#[must_use]
+pub fn shared_loss(losses: impl Iterator<Item = u32> + Clone) -> Option<u32> {
+    let quorum = losses.clone().count().div_ceil(2);
+    let agreed = |least: &u32| losses.clone().filter(|loss| loss >= least).count() >= quorum;
+    losses.clone().filter(agreed).max()
+}
+
 impl Governor {
     /// A governor that begins with the user's preset. `streams` says what each preset stands for.
     #[must_use]
@@ -150,6 +161,11 @@ impl Governor {
             climbed: None,
             patience: [1; 4],
         }
+    }
+
+    /// Presets stand for other streams from now on.
+    pub fn set_streams(&mut self, streams: impl Fn(Quality) -> Stream) {
+        self.rates = Quality::ALL.map(|quality| wire_bps(&streams(quality)));
     }
 
     /// The preset in use.
@@ -249,7 +265,7 @@ impl Governor {
         if queues {
             return Some((worse, Reason::Delay));
         }
-        (self.late >= LATE_BAD).then_some((worse, Reason::Load))
+        (self.late >= LATE_BAD).then_some((worse.max(LIGHTEST), Reason::Load))
     }
 
     /// Loss that lowering the preset did not help against, and a quarter more.

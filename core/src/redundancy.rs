@@ -102,7 +102,6 @@ const LEVELS: [Level; 4] = [
 const WINDOW: u32 = 400;
 /// So long must it be better before a level is left.
 const CALM: Span = Span::from_millis(20_000);
-const MILLION: u64 = 1_000_000;
 
 /// What the reports of one receiver ask for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -131,16 +130,9 @@ impl Redundancy {
             self.justified = now;
             return;
         };
-        let expected = report.expected.wrapping_sub(latest.expected);
-        if expected == 0 || expected > u32::MAX / 2 {
-            return;
-        }
-        // What came late after all makes up for what was reported lost before.
-        let received = report.received.wrapping_sub(latest.received).min(expected);
-        let lost = u64::from(expected.saturating_sub(received));
-        let ratio = lost.saturating_mul(MILLION).checked_div(u64::from(expected)).unwrap_or(0);
-        let (new, old) = (u64::from(expected), u64::from(WINDOW));
-        let sum = ratio.saturating_mul(new).saturating_add(u64::from(self.loss).saturating_mul(old));
+        let Some(ratio) = report.loss_since(latest) else { return };
+        let (new, old) = (u64::from(report.expected.wrapping_sub(latest.expected)), u64::from(WINDOW));
+        let sum = u64::from(ratio).saturating_mul(new).saturating_add(u64::from(self.loss).saturating_mul(old));
         // No more than a million.
         self.loss = sum.checked_div(new.saturating_add(old)).unwrap_or(0) as u32;
         self.decide(now);
@@ -157,6 +149,12 @@ impl Redundancy {
             self.level = entered;
             self.justified = now;
         }
+    }
+
+    /// What the receiver said last.
+    #[must_use]
+    pub const fn latest(&self) -> Option<Report> {
+        self.latest
     }
 
     /// Loss to be prepared for, in percent; 0 if nothing is worth sending twice.

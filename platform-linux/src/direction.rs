@@ -23,8 +23,8 @@ use scout::Open;
 use soundpost_core::board::Muted;
 use soundpost_core::capacity::{CAPTURE_SLOTS, COMMAND_RING_LEN, HANDOVER_RING_LEN};
 use soundpost_core::config::{Direction, Gain, Stream};
-use soundpost_core::cycle::{CaptureLinks, CaptureRig};
-use soundpost_core::engine::capture::{Capture, Command, Resume};
+use soundpost_core::cycle::{CaptureLinks, CaptureRig, ShapeLinks};
+use soundpost_core::engine::capture::{Capture, Command, Resume, Shape};
 use soundpost_core::latest::{Latest, Reader};
 use soundpost_core::meter::CaptureReport;
 use soundpost_core::pool::{Pool, PoolStats, Shared};
@@ -86,6 +86,9 @@ struct PacketEnd {
     packets: Option<Consumer<'static, Captured>>,
     commands: Producer<'static, Command>,
     reports: Reader<'static, CaptureReport>,
+    /// Encoders on their way to the thread, and back from it.
+    fresh: Producer<'static, Shape<OpusEncoder>>,
+    spent: Consumer<'static, OpusEncoder>,
 }
 
 impl std::fmt::Debug for PacketEnd {
@@ -132,9 +135,12 @@ impl CaptureSide {
         let (command_in, commands) = leak(Queue::<Command, COMMAND_RING_LEN>::new()).split();
         let (packets, packet_out) = leak(Queue::<Captured, HANDOVER_RING_LEN>::new()).split();
         let (reports, report_out) = leak(Latest::new(first_report)).split();
+        let (fresh_in, fresh) = leak(Queue::<Shape<OpusEncoder>, COMMAND_RING_LEN>::new()).split();
+        let (spent, spent_out) = leak(Queue::<OpusEncoder, COMMAND_RING_LEN>::new()).split();
         let links = CaptureLinks { pool: &CAPTURE_POOL, commands, packets, reports };
         let pulse = Pulse::default();
-        let mut rig = Box::new(CaptureRig::new(Marked::new(device, &pulse), Monotonic, engine, links));
+        let rig = CaptureRig::new(Marked::new(device, &pulse), Monotonic, engine, links);
+        let mut rig = Box::new(rig.with_shapes(ShapeLinks { fresh, spent }));
         edge.inspect(|edge| rig.resume(*edge));
         let turns = Turns::default();
         let turning = turns.clone();
@@ -151,6 +157,7 @@ impl CaptureSide {
         };
         let thread = AudioThread::spawn(Direction::Capture, move |stop| {
             let mut tender = Tender::new(stop, outlook);
+            let mut changes = rig.engine().report().changes;
             while !stop.is_set() {
                 if let Some(device) = tender.better() {
                     rig.replace_device(Marked::new(device, &pulse));
@@ -158,6 +165,7 @@ impl CaptureSide {
                 turning.count();
                 let turned = rig.turn();
                 tender.look(rig.recovery());
+                let before = std::mem::replace(&mut changes, rig.engine().report().changes);
                 if let (Some(outlet), Some(coded)) = (&mut outlet, &mut coded) {
                     while let Some(packet) = coded.dequeue() {
                         packet.with(&mut *outlet);
@@ -165,7 +173,7 @@ impl CaptureSide {
                 }
                 let why = match turned {
                     Ok(turn) => {
-                        if coded.is_none() && turn.packets > 0 || turn.commands > 0 {
+                        if coded.is_none() && turn.packets > 0 || turn.commands > 0 || changes != before {
                             ring.ring();
                         }
                         continue;
@@ -178,7 +186,8 @@ impl CaptureSide {
                 rig.replace_device(Marked::new(device, &pulse));
             }
         })?;
-        let packets = PacketEnd { packets: packet_out, commands: command_in, reports: report_out };
+        let (commands, reports) = (command_in, report_out);
+        let packets = PacketEnd { packets: packet_out, commands, reports, fresh: fresh_in, spent: spent_out };
         Ok(Self { opened, stream, bell, packets, commands_sent: 0, state, watched, openings, turns, _thread: thread })
     }
 
@@ -200,6 +209,22 @@ impl CaptureSide {
         self.packets.commands.enqueue(command)?;
         self.commands_sent = self.commands_sent.wrapping_add(1);
         Ok(())
+    }
+
+    /// Makes another encoder, here where there is time, and has it take over between two frames. Whether there was room
+    /// for that: not if too many changes wait already.
+    ///
+    /// # Errors
+    /// What libopus says.
+    pub fn reshape(&mut self, stream: &Stream) -> Result<bool, opus::Error> {
+        // Those that were relieved before are dropped here, too.
+        while self.packets.spent.dequeue().is_some() {}
+        if !(self.packets.fresh.ready() && self.packets.commands.ready()) {
+            return Ok(false);
+        }
+        let shape = Shape { encoder: OpusEncoder::new(stream)?, stream: *stream };
+        // In this order: the command says that an encoder is there.
+        Ok(self.packets.fresh.enqueue(shape).is_ok() && self.command(Command::Reshape).is_ok())
     }
 
     /// Sends sound louder or softer than it is captured.

@@ -12,6 +12,7 @@ pub mod direction;
 pub mod gpio;
 pub mod handed;
 pub mod hotplug;
+pub mod http;
 pub mod opus;
 pub mod pcm;
 pub mod rt;

@@ -107,7 +107,8 @@ impl Encode for OpusEncoder {
 
     fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError> {
         self.tuning = tuning;
-        self.set(tuning).map_err(refused)
+        // While it joins on it is tuned for that; what is asked for comes with the next frame.
+        if self.joins { Ok(()) } else { self.set(tuning).map_err(refused) }
     }
 
     fn wind_up(&mut self) {

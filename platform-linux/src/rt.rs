@@ -166,6 +166,16 @@ impl AsRawFd for Bell {
     }
 }
 
+/// A descriptor that something can be read from now and then, on the runtime of this thread.
+///
+/// # Errors
+/// What the system says.
+pub fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned, and nobody can close or replace it while it lives inside the `AsyncFd`.
+    let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    fd.map_err(io::Error::from)
+}
+
 /// Hears a bell.
 #[derive(Debug)]
 pub struct Ear(AsyncFd<Bell>);

@@ -84,10 +84,16 @@ impl Books {
         self.tell(Event::Replace);
     }
 
+    /// In which state it is.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.supervisor.borrow().state()
+    }
+
     /// Whether it was given up.
     #[must_use]
     pub fn gave_up(&self) -> bool {
-        matches!(self.supervisor.borrow().state(), State::GaveUp { .. })
+        matches!(self.state(), State::GaveUp { .. })
     }
 
     /// How it stands.
@@ -212,7 +218,12 @@ impl Ward {
     }
 
     fn state(&self) -> State {
-        self.books.supervisor.borrow().state()
+        self.books.state()
+    }
+
+    /// Waits until somebody tells it something.
+    pub async fn changed(&self) {
+        self.books.changed.notified().await;
     }
 
     async fn wait(&mut self, room: &mut [u8]) -> Step {

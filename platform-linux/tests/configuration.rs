@@ -62,6 +62,7 @@ fn every_key_can_be_said_in_a_file_in_the_environment_and_on_the_command_line_an
             file: Some((NAME.into(), text)),
             environment: vec![(key.variable(), key.example.to_owned())],
             command_line: Vec::new(),
+            set: Vec::new(),
         };
         let all = |sources: &Sources| load(sources).unwrap_or_else(|faults| panic!("{faults:?}"));
         assert_eq!(all(&sources).origin(key), Origin::Environment(key.variable()));

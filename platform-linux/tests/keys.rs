@@ -1,9 +1,10 @@
 //! Each key of the configuration, and what it does: a key that is added needs a row in [`EFFECTS`].
 
-use soundpost_client::blocking::{Listener, Talker};
+use soundpost_client::blocking::{Connection, Controller, Listener, Talker};
+use soundpost_client::{Additions, Direction, Hello, Report, Role};
 use soundpost_core::codec::Encode;
 use soundpost_core::config::Stream;
-use soundpost_linux::configuration::{Effective, KEYS, Sources, load, page};
+use soundpost_linux::configuration::{Effective, KEYS, Key, Sources, Takes, load, page};
 use soundpost_linux::opus::OpusEncoder;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
@@ -11,6 +12,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
+
+/// Who asks more often is sent away.
+const PACE: Duration = Duration::from_millis(50);
 
 /// How a key is seen to do something.
 enum Seen {
@@ -34,14 +38,21 @@ enum Seen {
     Socket,
     /// Its socket lets in others.
     Rights(&'static str),
+    /// There is no such file.
+    NoFile(&'static str),
+    /// What is muted is written there.
+    Kept(&'static str),
     /// It has so many children.
     Children(&'static str),
+    /// It follows what a listener says, or does not.
+    Adapts(&'static str),
 }
 
 const EFFECTS: &[(&str, Seen)] = &[
     ("capture.device", Seen::Status("tone:", "/capture/device/device")),
     ("capture.content", Seen::Packets("", "program")),
     ("capture.quality", Seen::Packets("", "high")),
+    ("capture.adapt", Seen::Adapts("false")),
     ("capture.frame", Seen::Packets("", "10ms")),
     ("capture.bitrate", Seen::Packets("", "100k")),
     ("capture.rate", Seen::Packets("", "8k")),
@@ -63,6 +74,10 @@ const EFFECTS: &[(&str, Seen)] = &[
     ("socket.path", Seen::Socket),
     ("socket.allow", Seen::Rights("user:1000")),
     ("socket.clients-max", Seen::Full("1")),
+    // Whatever is at the default port.
+    ("http.listen", Seen::Shown("127.0.0.1:0", "/http")),
+    ("http.token-file", Seen::NoFile("no-such-token")),
+    ("state.directory", Seen::Kept("kept")),
     ("workers.in-process", Seen::Children("true")),
 ];
 
@@ -135,6 +150,44 @@ impl Daemon {
         let said = output.expect("the program").stdout;
         let status: serde_json::Value = serde_json::from_slice(&said).expect("JSON");
         status.pointer(pointer).unwrap_or_else(|| panic!("{pointer}: {status}")).to_string()
+    }
+
+    /// Waits until the status says something.
+    fn status_when(&self, pointer: &str, wanted: impl Fn(&str) -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !wanted(&self.status(pointer)) {
+            assert!(Instant::now() < end, "{pointer}: {}", self.status(pointer));
+            std::thread::sleep(PACE);
+        }
+    }
+
+    /// The preset in use after a listener has said for ten seconds that it loses most of what it is sent; at once, if it is
+    /// another one.
+    fn quality_on_a_bad_line(&self) -> String {
+        let additions = Additions { redundancy: true, notices: false };
+        let hello = Hello { role: Role::Listener, takeover: false, additions, name: "far" };
+        let ear = Connection::open(&self.socket, &hello, None).expect("a welcome");
+        let mut control = Controller::connect(&self.socket, "hand", None).expect("a welcome");
+        let mut status =
+            || -> serde_json::Value { serde_json::from_str(&control.status().expect("a status")).expect("JSON") };
+        let uptime = |status: &serde_json::Value| status["uptime_s"].as_f64().expect("a number");
+        let before = status();
+        for n in 1.. {
+            ear.report(Report { expected: n * 100, received: n * 40 });
+            let now = status();
+            if now["capture"]["quality"] != before["capture"]["quality"] || uptime(&now) > uptime(&before) + 10.0 {
+                return now["capture"]["quality"].to_string();
+            }
+            std::thread::sleep(PACE);
+        }
+        unreachable!("it ends by the time");
+    }
+
+    /// Sets a key while it runs; what the answer says, or what was wrong.
+    fn set(&self, key: &str, value: &str) -> Result<serde_json::Value, String> {
+        let mut control = Controller::connect(&self.socket, "hand", None).expect("a welcome");
+        let answer = control.set(&[(key, value)]).map_err(|error| error.to_string())?;
+        Ok(serde_json::from_str(&answer).expect("JSON"))
     }
 
     fn welcome(&self) -> String {
@@ -211,6 +264,10 @@ fn every_key_does_something() {
                 });
                 assert_eq!((before, after), (0o660, 0o666), "{key}");
             }
+            Seen::Adapts(value) => {
+                let [before, after] = ["", value].map(|value| started(value).quality_on_a_bad_line());
+                assert_eq!((&*before, &*after), ("\"low\"", "\"medium\""), "{key}");
+            }
             Seen::Children(value) => {
                 let [before, after] = ["", value].map(|value| started(value).children());
                 assert_eq!((before, after), (2, 0), "{key}");
@@ -228,11 +285,83 @@ fn every_key_does_something() {
                 let said = start(value).err().unwrap_or_else(|| panic!("{key}: there is no such pin"));
                 assert!(said.contains("gpiochip9999"), "{key}: {said}");
             }
+            Seen::NoFile(value) => {
+                let said = start(value).err().unwrap_or_else(|| panic!("{key}: there is no such file"));
+                assert!(said.contains(key) && said.contains(value), "{key}: {said}");
+            }
+            Seen::Kept(value) => {
+                let daemon = started(value);
+                let patience = Duration::from_secs(5);
+                let controller = Controller::connect(&daemon.socket, "hand", Some(patience));
+                controller.expect("a controller").mute(Direction::Playback, true).expect("muted");
+                let end = Instant::now() + patience;
+                while !folder.path().join(value).join("mutes.json").exists() {
+                    assert!(Instant::now() < end, "{key}");
+                    std::thread::yield_now();
+                }
+            }
             Seen::Socket => {
                 let other = folder.path().join("other.sock");
                 let _daemon = started(other.to_str().expect("text"));
                 assert!(other.exists(), "{key}");
             }
+        }
+    }
+}
+
+/// What the answer is to say when a key is set while the daemon runs, and where the status shows it.
+fn set_while_it_runs(key: &Key) -> (&'static [&'static str], Option<&'static str>) {
+    match (key.takes, key.full) {
+        (Takes::Frame, "capture.adapt") => (&["told"], Some("/capture/governor/adapts")),
+        (Takes::Frame, "capture.quality") => (&["retuned", "reshaped"], Some("/capture/quality")),
+        (Takes::Frame, _) => (&["retuned", "reshaped"], None),
+        (Takes::Talker, _) => (&["told"], None),
+        (Takes::Period, "playback.profile") => (&["retuned"], Some("/playback/profile")),
+        (Takes::Period, "playback.gain") => (&["retuned"], Some("/playback/gain_db")),
+        (Takes::Period, _) => (&["retuned"], Some("/capture/gain_db")),
+        (Takes::Device, "capture.device") => (&["worker replaced"], Some("/capture/device/device")),
+        (Takes::Device, "playback.device") => (&["worker replaced"], Some("/playback/device/device")),
+        (Takes::Device, "capture.volume-control") => (&["worker replaced"], Some("/capture/device/volume")),
+        (Takes::Device, _) => (&["worker replaced"], Some("/playback/device/volume")),
+        (Takes::Restart, _) => (&[], None),
+    }
+}
+
+#[test]
+fn every_key_can_be_set_while_the_daemon_runs_or_says_that_it_takes_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("s.sock").display().to_string();
+    let text = format!("capture.device = \"null\"\nplayback.device = \"null\"\nsocket.path = {socket:?}\n");
+    for (key, seen) in EFFECTS {
+        let key = Key::find(key).expect("a key");
+        let (base, value) = match seen {
+            Seen::Packets(base, value) => (*base, *value),
+            Seen::Status(value, _) | Seen::Shown(value, _) | Seen::Full(value) | Seen::Welcome(value) => ("", *value),
+            Seen::Terms(value) | Seen::Refused(value) | Seen::NoCard(value) | Seen::Rights(value) => ("", *value),
+            Seen::Children(value) | Seen::Adapts(value) | Seen::NoFile(value) | Seen::Kept(value) => ("", *value),
+            Seen::Socket => ("", "/other.sock"),
+        };
+        let base: String = base.lines().map(|line| format!("capture.{line}\n")).collect();
+        let daemon = Daemon::start(folder.path(), &format!("{text}{base}")).unwrap_or_else(|said| panic!("{said}"));
+        let (hows, pointer) = set_while_it_runs(key);
+        let before = pointer.map(|pointer| daemon.status(pointer));
+        match daemon.set(key.full, value) {
+            Ok(answer) => {
+                let change = &answer["changes"][0];
+                let how = change["how"].as_str().expect("a word");
+                assert!(change["key"] == key.full && hows.contains(&how), "{answer}");
+                let generation = answer["generation"].to_string();
+                let section = key.section();
+                daemon.status_when(&format!("/{section}/changes/applied"), |applied| applied == generation);
+                for (pointer, before) in pointer.into_iter().zip(&before) {
+                    daemon.status_when(pointer, |now| now != before);
+                }
+                // Nobody had to be started again for it, and it can be taken back.
+                assert_eq!(daemon.status(&format!("/{section}/worker/restarts")), "0");
+                let back = daemon.set(key.full, "default").expect("it can be taken back");
+                assert_eq!(back["changes"][0]["to"], change["from"], "{back}");
+            }
+            Err(said) => assert!(hows.is_empty() && said.contains(key.full) && said.contains("restart"), "{said}"),
         }
     }
 }

@@ -5,8 +5,8 @@ use soundpost_core::capacity::{CLIENT_NAME_MAX, CLIENTS_MAX, FRAME_SAMPLES_MAX, 
 use soundpost_core::config::{Channels, Direction, FrameLen, LIMITS, TIMING};
 use soundpost_core::time::{Instant, MediaTime};
 use soundpost_core::wire::{
-    self, Additions, Answer, Command, ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind, Mute, Notice,
-    Outcome, Report, Role, VERSION, Verb, Welcome, WireError, redundant,
+    self, Additions, Answer, Assignments, Command, ErrorCode, Fault, Flags, Frame, HEADER_LEN, Header, Hello, Kind,
+    Mute, Notice, Outcome, Report, Role, VERSION, Verb, Welcome, WireError, redundant,
 };
 use soundpost_tests::proc::Program;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +75,15 @@ fn hello(role: Role, takeover: bool, additions: Additions, name: &str) -> Vec<u8
     control(Kind::Hello, &payload[..length])
 }
 
+const SET: &str = "capture.gain=-6dB\ncapture.vbr=true";
+
+fn command_set() -> Vec<u8> {
+    let mut room = [0; 64];
+    let command = Command { tag: 258, verb: Verb::Set as u16, arguments: SET.as_bytes() };
+    let length = command.emit(&mut room).expect("room");
+    room[..length].to_vec()
+}
+
 /// What the page says in words, as the code puts it into bytes.
 fn emitted() -> BTreeMap<&'static str, Vec<u8>> {
     let (channels, frame) = (Channels::Mono, FrameLen::Ms20);
@@ -99,6 +108,7 @@ fn emitted() -> BTreeMap<&'static str, Vec<u8>> {
         ("report", control(Kind::Report, &Report { expected: 100, received: 98 }.emit())),
         ("hello-controller", hello(Role::Controller, false, NOTICES, "x")),
         ("command-mute", control(Kind::Command, &command)),
+        ("command-set", control(Kind::Command, &command_set())),
         ("answer-done", control(Kind::Answer, &answer)),
         ("notice-dropped", control(Kind::Notice, &DROPPED.emit())),
         ("status-request", control(Kind::StatusRequest, &[])),
@@ -142,6 +152,12 @@ fn the_golden_vectors_are_parsed_as_the_page_says() {
             ("hello-controller", Kind::Hello) => {
                 let hello = Hello { role: Role::Controller, takeover: false, additions: NOTICES, name: "x" };
                 assert_eq!(Hello::parse(payload), Ok(hello));
+            }
+            ("command-set", Kind::Command) => {
+                let command = Command::parse(payload).expect("a command");
+                assert_eq!((command.tag, Verb::from_number(command.verb)), (258, Some(Verb::Set)));
+                let said: Vec<_> = Assignments::parse(command.arguments).expect("assignments").iter().collect();
+                assert_eq!(said, [("capture.gain", "-6dB"), ("capture.vbr", "true")]);
             }
             (_, Kind::Command) => {
                 let command = Command::parse(payload).expect("a command");
@@ -436,7 +452,13 @@ fn the_example_controller_mutes_and_learns_of_verbs() {
     };
     let (done, verbs) = ask(&["verbs"]);
     let verbs: Value = serde_json::from_str(verbs.trim()).expect("JSON");
-    assert!(done && verbs == serde_json::json!({"verbs": 0, "status": 1, "mute": 2}), "{verbs}");
+    assert!(
+        done && verbs
+            == serde_json::json!(
+                Verb::ALL.map(|verb| (verb.name(), verb as u16)).into_iter().collect::<BTreeMap<_, _>>()
+            ),
+        "{verbs}"
+    );
     let (done, mutes) = ask(&["mute", "capture", "on"]);
     assert!(done && mutes.contains("\"capture_by_command\":true"), "{mutes}");
     assert_eq!(daemon.status()["capture"]["muted"], true);
@@ -461,6 +483,9 @@ fn the_status_has_the_fields_of_the_tables_and_no_others() {
         ("device", &status["capture"]["device"]),
         ("mutes", &status["mutes"]),
         ("refusals", &status["refusals"]),
+        ("governor", &status["capture"]["governor"]),
+        ("changes", &status["capture"]["changes"]),
+        ("changes", &status["playback"]["changes"]),
         ("pace", &status["playback"]["pace"]),
         ("work", &status["capture"]["device"]["work"]),
         ("recoveries", &status["capture"]["device"]["recoveries"]),

@@ -49,7 +49,7 @@ enum Probe {
     AlsaPlugin(&'static str),
 }
 
-static NEEDS: [Need; 17] = [
+static NEEDS: [Need; 18] = [
     Need {
         name: "pkg-config",
         why: "tells the build where C libraries are",
@@ -126,6 +126,13 @@ static NEEDS: [Need; 17] = [
         debian: "python3",
         scope: Scope::Everything,
         probe: Probe::Runs(&[&["python3", "--version"]]),
+    },
+    Need {
+        name: "curl",
+        why: "runs the examples of docs/control.md",
+        debian: "curl",
+        scope: Scope::Everything,
+        probe: Probe::Runs(&[&["curl", "--version"]]),
     },
     Need {
         name: "QEMU for ARM",

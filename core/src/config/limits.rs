@@ -21,6 +21,8 @@ pub struct Limits {
     pub audio: Allowance,
     /// Requests of one client. Each costs the daemon as much as some packets to a listener.
     pub control: Allowance,
+    /// Requests over HTTP, of all together: a page that asks every tenth of a second on twenty screens.
+    pub http: Allowance,
     /// Log lines about clients that were sent away; the rest is counted.
     pub refusal_lines: Allowance,
     /// Log lines about clients that come and go.
@@ -32,6 +34,7 @@ pub const LIMITS: Limits = Limits {
     connections: Allowance { burst: 1200, per_second: 200 },
     audio: Allowance { burst: 1000, per_second: 1000 },
     control: Allowance { burst: 100, per_second: 50 },
+    http: Allowance { burst: 1000, per_second: 200 },
     refusal_lines: Allowance { burst: 20, per_second: 1 },
     visitor_lines: Allowance { burst: 200, per_second: 5 },
 };

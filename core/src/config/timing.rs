@@ -38,6 +38,8 @@ pub struct Timing {
     pub greeting_deadline: Span,
     /// How long a person at a prompt waits for the daemon's answer.
     pub answer: Span,
+    /// A file that was written is read when nobody has written to it for so long.
+    pub file_settles: Span,
 }
 
 impl Timing {
@@ -67,4 +69,5 @@ pub const TIMING: Timing = Timing {
     report_pause: Span::from_millis(100),
     greeting_deadline: Span::from_millis(5_000),
     answer: Span::from_millis(5_000),
+    file_settles: Span::from_millis(100),
 };

@@ -51,6 +51,8 @@ pub enum Command {
     Gain(Gain),
     /// Silence, whatever is played, or no more.
     Mute(bool),
+    /// Delay or gaps.
+    Profile(Playout),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +148,8 @@ impl<D: Decode, P: Payload> Playback<D, P> {
 
     /// The same engine, which prefers what `profile` says.
     #[must_use]
-    pub fn with_profile(self, profile: Playout) -> Self {
+    pub fn with_profile(mut self, profile: Playout) -> Self {
+        self.report.profile = profile;
         self.with_terms(profile.terms())
     }
 
@@ -160,7 +163,13 @@ impl<D: Decode, P: Payload> Playback<D, P> {
     /// The same engine, which goes on counting where a predecessor ended.
     #[must_use]
     pub const fn with_counts(mut self, counts: PlaybackReport) -> Self {
-        self.report = PlaybackReport { playing: false, ..counts };
+        self.report = PlaybackReport {
+            playing: false,
+            is_muted: self.report.is_muted,
+            gain: self.report.gain,
+            profile: self.report.profile,
+            ..counts
+        };
         self
     }
 
@@ -180,6 +189,10 @@ impl<D: Decode, P: Payload> Playback<D, P> {
         match command {
             Command::Gain(gain) => self.fader.set(gain),
             Command::Mute(muted) => self.report.is_muted = muted,
+            Command::Profile(profile) => {
+                self.depth.set_terms(profile.terms());
+                self.report.profile = profile;
+            }
         }
         self.report.gain = self.fader.gain();
         self.fader.silence(self.hushed || self.report.is_muted);

@@ -81,7 +81,7 @@ fn what_trembles_about_a_threshold_moves_nothing() {
         // Ten seconds above what enters, ten below what leaves, for ten minutes.
         let lost = |n: u64| {
             let ppm = if (n / 10).is_multiple_of(2) { level.enter * 3 / 2 } else { level.leave * 2 / 3 };
-            ((u64::from(ppm) * 50 * (n + 1) / MILLION) - (u64::from(ppm) * 50 * n / MILLION)) as u32
+            ((u64::from(ppm) * 50 * (n + 1) / 1_000_000) - (u64::from(ppm) * 50 * n / 1_000_000)) as u32
         };
         let mut redundancy = Redundancy::new();
         let needed = needs(&mut redundancy, 0..600, lost);

@@ -17,11 +17,33 @@ pub enum Verb {
     Status = 1,
     /// Mute or unmute a direction: two bytes, see [`Mute`].
     Mute = 2,
+    /// Other values for keys of the configuration: see [`Assignments`].
+    Set = 3,
+    /// Read the configuration's file again. No arguments.
+    Reload = 4,
+    /// Have a direction's worker run: its number, as in [`Mute`].
+    Start = 5,
+    /// Have it not run: the same.
+    Stop = 6,
+    /// Try again the workers that were given up. No arguments.
+    Reset = 7,
+    /// Tell every change from now on, each in another answer. No arguments.
+    Watch = 8,
 }
 
 impl Verb {
     /// All verbs, in the order of their numbers.
-    pub const ALL: [Self; 3] = [Self::Verbs, Self::Status, Self::Mute];
+    pub const ALL: [Self; 9] = [
+        Self::Verbs,
+        Self::Status,
+        Self::Mute,
+        Self::Set,
+        Self::Reload,
+        Self::Start,
+        Self::Stop,
+        Self::Reset,
+        Self::Watch,
+    ];
 
     /// The verb's name.
     #[must_use]
@@ -30,6 +52,12 @@ impl Verb {
             Self::Verbs => "verbs",
             Self::Status => "status",
             Self::Mute => "mute",
+            Self::Set => "set",
+            Self::Reload => "reload",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Reset => "reset",
+            Self::Watch => "watch",
         }
     }
 
@@ -174,10 +202,9 @@ impl Mute {
         let [direction, muted] = *arguments else {
             return Err(WireError::Length { got: arguments.len(), min: 2, max: 2 });
         };
-        let direction = match direction {
-            1 => Direction::Capture,
-            2 => Direction::Playback,
-            other => return Err(WireError::Field("direction (1 capture, 2 playback)", other as u32)),
+        let direction = match parse_direction(&[direction]) {
+            Ok(direction) => direction,
+            Err(error) => return Err(error),
         };
         match muted {
             0 | 1 => Ok(Self { direction, muted: muted == 1 }),
@@ -188,11 +215,57 @@ impl Mute {
     /// The arguments.
     #[must_use]
     pub const fn emit(self) -> [u8; 2] {
-        let direction = match self.direction {
-            Direction::Capture => 1,
-            Direction::Playback => 2,
-        };
+        let [direction] = emit_direction(self.direction);
         [direction, self.muted as u8]
+    }
+}
+
+/// Reads the arguments of [`Verb::Start`] and [`Verb::Stop`]: a direction.
+///
+/// # Errors
+/// [`WireError`] naming the field.
+pub const fn parse_direction(arguments: &[u8]) -> Result<Direction, WireError> {
+    match *arguments {
+        [1] => Ok(Direction::Capture),
+        [2] => Ok(Direction::Playback),
+        [other] => Err(WireError::Field("direction (1 capture, 2 playback)", other as u32)),
+        _ => Err(WireError::Length { got: arguments.len(), min: 1, max: 1 }),
+    }
+}
+
+/// A direction as an argument.
+#[must_use]
+pub const fn emit_direction(direction: Direction) -> [u8; 1] {
+    match direction {
+        Direction::Capture => [1],
+        Direction::Playback => [2],
+    }
+}
+
+/// The arguments of [`Verb::Set`]: lines of UTF-8, each `KEY=VALUE`, with the whole name of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Assignments<'a>(&'a str);
+
+impl<'a> Assignments<'a> {
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    /// [`WireError::Text`] if there is none, or a line without `=` or without a key.
+    pub fn parse(arguments: &'a [u8]) -> Result<Self, WireError> {
+        let text = core::str::from_utf8(arguments).map_err(|_| WireError::Text("assignments"))?;
+        let is_one = |line: &str| line.split_once('=').is_some_and(|(key, _)| !key.is_empty());
+        // An empty text has one line, an empty one.
+        if text.split('\n').all(is_one) {
+            Ok(Self(text))
+        } else {
+            Err(WireError::Text("assignments (lines of KEY=VALUE)"))
+        }
+    }
+
+    /// Keys and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        self.0.split('\n').filter_map(|line| line.split_once('='))
     }
 }
 
@@ -278,6 +351,7 @@ mod tests {
     #[test]
     fn what_is_not_known_stays_a_number() {
         assert_eq!(Verb::from_number(2), Some(Verb::Mute));
+        assert!(Verb::ALL.into_iter().enumerate().all(|(n, verb)| n == verb as usize));
         assert_eq!(Verb::from_number(999), None);
         assert!(Verb::ALL.into_iter().all(|verb| Verb::from_number(verb as u16) == Some(verb)));
         assert_eq!(Notice::parse(&Notice::Unknown(7).emit()), Ok(Notice::Unknown(7)));
@@ -298,5 +372,19 @@ mod tests {
         assert_eq!(Mute::parse(&[3, 0]), Err(WireError::Field("direction (1 capture, 2 playback)", 3)));
         assert_eq!(Mute::parse(&[1, 2]), Err(WireError::Field("mute (0 or 1)", 2)));
         assert_eq!(Mute::parse(&[1]), Err(WireError::Length { got: 1, min: 2, max: 2 }));
+        for direction in [Direction::Capture, Direction::Playback] {
+            assert_eq!(parse_direction(&emit_direction(direction)), Ok(direction));
+        }
+        assert_eq!(parse_direction(&[0]), Err(WireError::Field("direction (1 capture, 2 playback)", 0)));
+        assert_eq!(parse_direction(&[]), Err(WireError::Length { got: 0, min: 1, max: 1 }));
+    }
+
+    #[test]
+    fn assignments_are_lines_and_a_value_may_be_anything_else() {
+        let said = Assignments::parse(b"a.b=c=d\ne=").unwrap();
+        assert_eq!(said.iter().collect::<Vec<_>>(), [("a.b", "c=d"), ("e", "")]);
+        for bad in [&b""[..], b"a", b"=b", b"a=b\n", b"\xff=b"] {
+            assert!(matches!(Assignments::parse(bad), Err(WireError::Text(_))), "{bad:?}");
+        }
     }
 }

@@ -175,6 +175,20 @@ impl Report {
         Ok(Self { expected: u32::from_le_bytes([e0, e1, e2, e3]), received: u32::from_le_bytes([r0, r1, r2, r3]) })
     }
 
+    /// What was lost since an earlier report, in millionths; `None` if nothing was to come.
+    #[must_use]
+    pub fn loss_since(self, before: Self) -> Option<u32> {
+        let expected = self.expected.wrapping_sub(before.expected);
+        if expected == 0 || expected > u32::MAX / 2 {
+            return None;
+        }
+        // What came late after all makes up for what was reported lost before.
+        let received = self.received.wrapping_sub(before.received).min(expected);
+        let lost = u64::from(expected.saturating_sub(received));
+        // No more than a million.
+        lost.saturating_mul(1_000_000).checked_div(u64::from(expected)).map(|loss| loss as u32)
+    }
+
     /// The payload.
     #[must_use]
     pub fn emit(&self) -> [u8; 16] {

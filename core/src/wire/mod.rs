@@ -10,7 +10,10 @@ mod frame;
 mod header;
 pub mod redundant;
 
-pub use command::{ARGUMENTS_MAX, Answer, COMMAND_LEAD, Command, Mute, Notice, Outcome, Verb};
+pub use command::{
+    ARGUMENTS_MAX, Answer, Assignments, COMMAND_LEAD, Command, Mute, Notice, Outcome, Verb, emit_direction,
+    parse_direction,
+};
 pub use control::{Additions, ErrorCode, Fault, Hello, Report, Role, Welcome};
 pub use frame::Frame;
 pub use header::{Flags, HEADER_LEN, Header, Kind, VERSION};

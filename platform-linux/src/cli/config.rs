@@ -17,7 +17,7 @@ pub(super) struct Config {
 
 impl Config {
     pub(super) fn run(&self) -> Outcome {
-        let text = if self.example { page::example() } else { self.told.effective()?.text() };
+        let text = if self.example { page::example() } else { self.told.live()?.effective().text() };
         print(&text)?;
         Ok(())
     }

@@ -7,12 +7,14 @@ mod live;
 mod log;
 mod mute;
 mod run;
+mod set;
 mod status;
 mod talk;
 mod told;
+mod watch;
 mod worker;
 
-use crate::socket;
+use crate::configuration;
 use clap::{Args, Parser, Subcommand};
 use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Quality, Rate, Stream, TIMING};
 use std::error::Error;
@@ -29,6 +31,7 @@ Examples:
   soundpost talk -i file:hello.wav                say something through its speaker
   soundpost status                                how it is doing
   soundpost mute on                               silence its microphone
+  soundpost set quality high                      change something while it runs
 
 Devices are named by URI: alsa:NAME (any ALSA name), usb:PORT, file:PATH.wav, tone:, null, auto.";
 
@@ -59,6 +62,18 @@ enum Verb {
     Status(status::Status),
     /// Silence a daemon's microphone, or its speaker.
     Mute(mute::Mute),
+    /// See what changes in a daemon, as it happens.
+    Watch(watch::Watch),
+    /// Change keys of a running daemon's configuration, all of them or none.
+    Set(set::Set),
+    /// Send or play louder or softer.
+    Gain(set::Gain),
+    /// Have a running daemon read its configuration again.
+    Reload(set::Reload),
+    /// Have a direction run that was stopped or given up.
+    Start(set::Start),
+    /// Stop a direction: its device is closed.
+    Stop(set::Stop),
     /// What `run` starts for each direction; of no use by hand.
     #[command(hide = true)]
     Worker(worker::Worker),
@@ -67,14 +82,15 @@ enum Verb {
 /// Where the daemon is.
 #[derive(Debug, Args)]
 struct SocketArg {
-    /// The daemon's socket [default: $XDG_RUNTIME_DIR/soundpost.sock, else /run/soundpost/soundpost.sock].
+    /// The daemon's socket [default: as $SOUNDPOST_SOCKET_PATH or /etc/soundpost.toml say, else
+    /// $XDG_RUNTIME_DIR/soundpost.sock, else /run/soundpost/soundpost.sock].
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
 
 impl SocketArg {
     fn path(&self) -> PathBuf {
-        self.socket.clone().unwrap_or_else(socket::default_path)
+        self.socket.clone().unwrap_or_else(configuration::socket_path)
     }
 }
 
@@ -134,6 +150,12 @@ pub fn main() -> ExitCode {
         Verb::Talk(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Mute(verb) => verb.run(),
+        Verb::Watch(verb) => verb.run(),
+        Verb::Set(verb) => verb.run(),
+        Verb::Gain(verb) => verb.run(),
+        Verb::Reload(verb) => verb.run(),
+        Verb::Start(verb) => verb.run(),
+        Verb::Stop(verb) => verb.run(),
         Verb::Worker(verb) => verb.run(),
     };
     live::end();

@@ -14,9 +14,8 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn run(self, log_level: tracing::Level) -> Outcome {
-        let settings = self.told.effective()?.settings(log_level);
         let tick = live::wanted().then_some(show as fn(&Status));
-        daemon::run(settings, announce, tick)?;
+        daemon::run(self.told.live()?, log_level, announce, tick)?;
         Ok(())
     }
 }
@@ -30,7 +29,8 @@ fn announce(status: &Status) {
         "soundpost {version} is ready on {socket}\n  capture   {captured}\n            {quality} · {kbps} kbit/s · \
          {frame} ms frames\n  playback  {playback}\n"
     );
-    if let Err(error) = super::print(&text) {
+    let control = status.http.as_ref().map(|url| format!("  control   {url}\n")).unwrap_or_default();
+    if let Err(error) = super::print(&(text + &control)) {
         tracing::debug!("nobody was told that the daemon is ready: {error}");
     }
 }

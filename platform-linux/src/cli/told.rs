@@ -1,15 +1,16 @@
 //! What the daemon is told on the command line, beside its file and the environment.
 
-use crate::configuration::{self, DEFAULT_FILE, Effective, Sources};
+use crate::configuration::{self, Live, Place};
 use crate::daemon::access::AllowList;
 use crate::gpio::PinName;
+use crate::http::Listen;
 use crate::pcm::{Choice, Volume};
 use clap::Args;
 use soundpost_core::config::{
     Bitrate, Channels, Complexity, Content, FrameLen, Gain, Playout, Quality, Rate, SignalKind, switch,
 };
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A value that can be read as a `T`, as it was written.
@@ -44,6 +45,10 @@ pub(super) struct Told {
     /// Preset, for both directions: low, medium, high or ultra [default: medium].
     #[arg(long, value_name = "PRESET", value_parser = text::<Quality>)]
     quality: Option<String>,
+    /// Use a worse preset for as long as the network or the processor does not carry that one: true or false
+    /// [default: true].
+    #[arg(long, value_name = "SWITCH", value_parser = flag)]
+    adapt: Option<String>,
     /// Sound in one packet: 2.5ms, 5ms, 10ms, 20ms, 40ms or 60ms [default: the preset's].
     #[arg(long, value_name = "LENGTH", value_parser = text::<FrameLen>)]
     frame: Option<String>,
@@ -103,6 +108,15 @@ pub(super) struct Told {
     /// How many clients may be connected at once [default: 64].
     #[arg(long, value_name = "COUNT", value_parser = clients)]
     clients_max: Option<String>,
+    /// Where to serve status, control and metrics over HTTP, or off [default: 127.0.0.1:4886 if that is free].
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = text::<Listen>)]
+    http: Option<String>,
+    /// The file with the token that everybody has to show over HTTP; beyond this machine there has to be one.
+    #[arg(long, value_name = "FILE")]
+    http_token_file: Option<String>,
+    /// The directory for what outlasts the daemon: what was muted [default: $STATE_DIRECTORY].
+    #[arg(long, value_name = "DIRECTORY")]
+    state_directory: Option<String>,
     /// Run capture and playback as threads of this process: no protection from crashes, some memory saved.
     #[arg(long, value_name = "SWITCH", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = flag)]
     in_process: Option<String>,
@@ -113,24 +127,13 @@ impl Told {
     ///
     /// # Errors
     /// What is wrong, each on a line; or that there is no such file.
-    pub(super) fn effective(&self) -> Result<Effective, Box<dyn Error>> {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        let sources = Sources { file: self.file()?, environment, command_line: self.said() };
-        configuration::load(&sources).map_err(|faults| {
+    pub(super) fn live(&self) -> Result<Live, Box<dyn Error>> {
+        let environment = configuration::environment();
+        let place = self.config.clone().map_or(Place::Default, Place::Named);
+        Live::load(place, environment, self.said()).map_err(|faults| {
             let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
             lines.join("\nsoundpost: ").into()
         })
-    }
-
-    fn file(&self) -> Result<Option<(PathBuf, String)>, String> {
-        let path = self.config.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
-        match std::fs::read_to_string(path) {
-            Ok(text) => Ok(Some((path.to_owned(), text))),
-            Err(error) if self.config.is_none() && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("cannot read the configuration {}: {error}", path.display())),
-        }
     }
 
     fn said(&self) -> Vec<(&'static str, String)> {
@@ -138,6 +141,7 @@ impl Told {
             ("capture.device", &self.capture),
             ("capture.content", &self.content),
             ("capture.quality", &self.quality),
+            ("capture.adapt", &self.adapt),
             ("capture.frame", &self.frame),
             ("capture.bitrate", &self.bitrate),
             ("capture.rate", &self.rate),
@@ -159,6 +163,9 @@ impl Told {
             ("socket.path", &self.socket),
             ("socket.allow", &self.allow),
             ("socket.clients-max", &self.clients_max),
+            ("http.listen", &self.http),
+            ("http.token-file", &self.http_token_file),
+            ("state.directory", &self.state_directory),
             ("workers.in-process", &self.in_process),
         ];
         said.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect()
@@ -189,6 +196,9 @@ mod tests {
             "capture.volume-control" => vec!["--capture-volume-control", key.example],
             "playback.gain" => vec!["--playback-gain", key.example],
             "playback.volume-control" => vec!["--playback-volume-control", key.example],
+            "http.listen" => vec!["--http", key.example],
+            "http.token-file" => vec!["--http-token-file", key.example],
+            "state.directory" => vec!["--state-directory", key.example],
             "workers.in-process" => vec!["--in-process"],
             "board.lamp" => vec!["--lamp", key.example],
             "board.mute-switch" => vec!["--mute-switch", key.example],

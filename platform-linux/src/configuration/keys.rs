@@ -3,6 +3,7 @@
 use super::Values;
 use crate::daemon::access::AllowList;
 use crate::gpio::PinName;
+use crate::http::Listen;
 use crate::pcm::Volume;
 use soundpost_core::capacity::CLIENTS_LIMIT;
 use soundpost_core::config::{Bitrate, Channels, Complexity, Content, FrameLen, Rate, SignalKind, switch};
@@ -46,6 +47,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// The key of this name, with its section.
+    #[must_use]
+    pub fn find(full: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.full == full)
+    }
+
     /// The section that it is in.
     #[must_use]
     pub fn section(&self) -> &'static str {
@@ -89,11 +96,19 @@ fn bare_flag(text: &str) -> Result<bool, String> {
 }
 
 fn path(text: &str) -> Result<Option<PathBuf>, String> {
-    if text.is_empty() {
-        Err("no path; allowed: a path to where a socket can be made".to_owned())
-    } else {
-        Ok(Some(text.into()))
-    }
+    path_to(text, "where a socket can be made")
+}
+
+fn file(text: &str) -> Result<Option<PathBuf>, String> {
+    path_to(text, "a file that only the daemon's user and group can read")
+}
+
+fn directory(text: &str) -> Result<Option<PathBuf>, String> {
+    path_to(text, "a directory that the daemon may write to")
+}
+
+fn path_to(text: &str, what: &str) -> Result<Option<PathBuf>, String> {
+    if text.is_empty() { Err(format!("no path; allowed: a path to {what}")) } else { Ok(Some(text.into())) }
 }
 
 pub(crate) fn clients(text: &str) -> Result<usize, String> {
@@ -159,6 +174,16 @@ pub const KEYS: &[Key] = &[
         quality = parsed,
         shown,
         "The preset that is coded with; the keys below override its parts."
+    ),
+    key!(
+        "capture.adapt",
+        "switch",
+        "",
+        "false",
+        Frame,
+        adapt = bare_flag,
+        shown,
+        "Whether a worse preset is used for as long as the network or the processor does not carry that one."
     ),
     key!(
         "capture.frame",
@@ -369,6 +394,36 @@ pub const KEYS: &[Key] = &[
         clients_max = clients,
         shown,
         "How many clients may be connected at once."
+    ),
+    key!(
+        "http.listen",
+        "address and port",
+        "127.0.0.1:4886, or nowhere if another program listens there",
+        "127.0.0.1:8080",
+        Restart,
+        listen = some::<Listen>,
+        maybe,
+        "Where status, control and metrics are served over HTTP."
+    ),
+    key!(
+        "http.token-file",
+        "path",
+        "whoever is on this machine may ask, and nobody else",
+        "/etc/soundpost.token",
+        Restart,
+        token_file = file,
+        |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()),
+        "The file with the token that everybody has to show over HTTP."
+    ),
+    key!(
+        "state.directory",
+        "path",
+        "$STATE_DIRECTORY, as systemd sets it; without it, nothing is kept",
+        "/var/lib/soundpost",
+        Restart,
+        state = directory,
+        |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()),
+        "The directory for what outlasts the daemon: what was muted."
     ),
     key!(
         "workers.in-process",

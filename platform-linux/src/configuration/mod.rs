@@ -5,12 +5,14 @@
 //! prints. What two configurations differ by, and what that takes, says [`Effective::diff`].
 
 mod keys;
+mod live;
 pub mod page;
 mod read;
 mod values;
 
 pub(crate) use keys::clients;
 pub use keys::{KEYS, Key, Takes};
+pub use live::{Live, Place, TAKE_BACK};
 pub use read::Fault;
 pub use values::Values;
 
@@ -19,6 +21,7 @@ use crate::daemon::Settings;
 use crate::worker::process::Launch;
 use soundpost_core::config::{Change as StreamChange, Direction, Gain, Playout, Stream};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -31,21 +34,25 @@ pub enum Origin {
     /// Nobody said anything.
     #[default]
     Default,
-    /// A file, and a line in it.
+    /// A file, and a line in it; line 0 is the file as such.
     File(PathBuf, usize),
     /// A variable of the environment.
     Environment(String),
     /// The command line.
     CommandLine,
+    /// It was set while the daemon runs.
+    Set,
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::File(path, 0) => write!(f, "{}", path.display()),
             Self::File(path, line) => write!(f, "{}, line {line}", path.display()),
             Self::Environment(name) => write!(f, "environment, {name}"),
             Self::CommandLine => f.write_str("command line"),
+            Self::Set => f.write_str("set while running"),
         }
     }
 }
@@ -59,6 +66,8 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// Keys of [`KEYS`], such as `capture.quality`, and values.
     pub command_line: Vec<(&'static str, String)>,
+    /// The same, set while the daemon runs.
+    pub set: Vec<(String, String)>,
 }
 
 /// A whole configuration, and where each value comes from.
@@ -96,10 +105,12 @@ pub fn load(sources: &Sources) -> Result<Effective, Vec<Fault>> {
         read::file(path, text, &mut entries, &mut faults);
     }
     read::environment(&sources.environment, &mut entries, &mut faults);
-    for (name, value) in &sources.command_line {
-        match KEYS.iter().find(|key| key.full == *name) {
-            Some(key) => entries.push((key, value.clone(), Origin::CommandLine)),
-            None => faults.push(Fault::unknown(Origin::CommandLine, name, value)),
+    let command_line = sources.command_line.iter().map(|(name, value)| (*name, value, Origin::CommandLine));
+    let set = sources.set.iter().map(|(name, value)| (name.as_str(), value, Origin::Set));
+    for (name, value, origin) in command_line.chain(set) {
+        match Key::find(name) {
+            Some(key) => entries.push((key, value.clone(), origin)),
+            None => faults.push(Fault::unknown(origin, name, value)),
         }
     }
     let mut effective = Effective { values: Values::default(), said: BTreeMap::new() };
@@ -112,6 +123,30 @@ pub fn load(sources: &Sources) -> Result<Effective, Vec<Fault>> {
     // In the order of the file.
     faults.sort_by_key(|fault| if let Origin::File(_, line) = fault.origin { line } else { usize::MAX });
     if faults.is_empty() { Ok(effective) } else { Err(faults) }
+}
+
+/// Where a daemon's socket is that was started without options: as the environment says, or the default file, or the
+/// default. What else is wrong with them does not matter to who only looks for it.
+#[must_use]
+pub fn socket_path() -> PathBuf {
+    let (mut entries, mut faults) = (Vec::new(), Vec::new());
+    if let Ok(text) = std::fs::read_to_string(DEFAULT_FILE) {
+        read::file(DEFAULT_FILE.as_ref(), &text, &mut entries, &mut faults);
+    }
+    read::environment(&environment(), &mut entries, &mut faults);
+    let mut values = Values::default();
+    for (key, value, _) in entries.iter().filter(|(key, ..)| key.full == SOCKET) {
+        let _ = (key.take)(&mut values, value);
+    }
+    values.socket.unwrap_or_else(crate::socket::default_path)
+}
+
+const SOCKET: &str = "socket.path";
+
+/// The variables of the environment that are text.
+pub(crate) fn environment() -> Vec<(String, String)> {
+    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).collect()
 }
 
 impl Effective {
@@ -127,6 +162,12 @@ impl Effective {
         self.said.get(key.full).map(|(_, origin)| origin.clone()).unwrap_or_default()
     }
 
+    /// What was said about a key, if anything was.
+    #[must_use]
+    pub fn said(&self, full: &str) -> Option<&str> {
+        self.said.get(full).map(|(value, _)| value.as_str())
+    }
+
     /// What the daemon is asked to do; its workers log at this level.
     #[must_use]
     pub fn settings(&self, log_level: tracing::Level) -> Settings {
@@ -138,6 +179,9 @@ impl Effective {
             socket: values.socket.unwrap_or_else(crate::socket::default_path),
             allow: values.allow,
             clients_max: values.clients_max,
+            listen: values.listen,
+            token_file: values.token_file,
+            state: values.state.or_else(crate::daemon::state_directory),
             capture: values.capture.with_volume(values.capture_volume),
             playback: values.playback.with_volume(values.playback_volume),
             capture_gain: values.capture_gain,

@@ -12,13 +12,15 @@ pub struct Fault {
     pub origin: Origin,
     /// Which key; empty if the file is none.
     pub key: String,
+    /// Its value, as it was written; empty if the file is none.
+    pub value: String,
     /// What is wrong with it, and what is allowed.
     pub why: String,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { origin, key, why } = self;
+        let Self { origin, key, why, .. } = self;
         if key.is_empty() { write!(f, "{origin}: {why}") } else { write!(f, "{origin}: {key}: {why}") }
     }
 }
@@ -29,7 +31,7 @@ impl Fault {
     pub(super) fn value(origin: Origin, key: &Key, value: &str, why: &str) -> Self {
         let why = if why.contains(value) && !value.is_empty() { why.to_owned() } else { format!("{value:?} is {why}") };
         let why = if why.contains("allowed: ") { why } else { format!("{why}; allowed: {}", key.allowed()) };
-        Self { origin, key: key.full.to_owned(), why }
+        Self { origin, key: key.full.to_owned(), value: value.to_owned(), why }
     }
 
     pub(super) fn unknown(origin: Origin, key: &str, value: &str) -> Self {
@@ -39,6 +41,7 @@ impl Fault {
         Self {
             origin,
             key: key.to_owned(),
+            value: value.to_owned(),
             why: format!("there is no such key (its value is {value}); allowed: {allowed}"),
         }
     }
@@ -61,7 +64,12 @@ pub(super) fn file(path: &Path, text: &str, entries: &mut Vec<Entry>, faults: &m
         Ok(table) => table,
         Err(error) => {
             let origin = at(error.span().map_or(0, |span| span.start));
-            return faults.push(Fault { origin, key: String::new(), why: error.message().replace('\n', " ") });
+            return faults.push(Fault {
+                origin,
+                key: String::new(),
+                value: String::new(),
+                why: error.message().replace('\n', " "),
+            });
         }
     };
     for (section, value) in table.get_ref() {
@@ -71,7 +79,8 @@ pub(super) fn file(path: &Path, text: &str, entries: &mut Vec<Entry>, faults: &m
         };
         if !KEYS.iter().any(|key| key.section() == section.get_ref().as_ref()) {
             let why = format!("there is no such section; allowed: {}", sections());
-            faults.push(Fault { origin: at(section.span().start), key: format!("[{}]", section.get_ref()), why });
+            let (origin, key) = (at(section.span().start), format!("[{}]", section.get_ref()));
+            faults.push(Fault { origin, key, value: String::new(), why });
             continue;
         }
         for (name, value) in keys {
@@ -88,7 +97,7 @@ pub(super) fn file(path: &Path, text: &str, entries: &mut Vec<Entry>, faults: &m
                 DeValue::Boolean(_) => entries.push((key, raw, origin)),
                 _ => {
                     let why = format!("{raw} is no single value; allowed: {}", key.allowed());
-                    faults.push(Fault { origin, key: full, why });
+                    faults.push(Fault { origin, key: full, value: raw, why });
                 }
             }
         }

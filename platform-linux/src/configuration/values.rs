@@ -2,6 +2,7 @@
 
 use crate::daemon::access::AllowList;
 use crate::gpio::PinName;
+use crate::http::Listen;
 use crate::pcm::{Choice, Volume};
 use soundpost_core::capacity::CLIENTS_MAX;
 use soundpost_core::config::{
@@ -18,6 +19,8 @@ pub struct Values {
     pub content: Content,
     /// The preset.
     pub quality: Quality,
+    /// A worse preset is used where no more is possible.
+    pub adapt: bool,
     /// Instead of the preset's.
     pub frame: Option<FrameLen>,
     /// Instead of the preset's.
@@ -60,6 +63,12 @@ pub struct Values {
     pub allow: AllowList,
     /// How many may at once.
     pub clients_max: usize,
+    /// Where HTTP is served.
+    pub listen: Option<Listen>,
+    /// The file with what lets somebody in there.
+    pub token_file: Option<PathBuf>,
+    /// Where what outlasts the daemon is kept.
+    pub state: Option<PathBuf>,
     /// Capture and playback are threads, not processes.
     pub in_process: bool,
 }
@@ -71,6 +80,7 @@ impl Default for Values {
             capture: auto(),
             content: Content::default(),
             quality: Quality::default(),
+            adapt: true,
             frame: None,
             bitrate: None,
             rate: None,
@@ -92,6 +102,9 @@ impl Default for Values {
             socket: None,
             allow: AllowList::default(),
             clients_max: CLIENTS_MAX,
+            listen: None,
+            token_file: None,
+            state: None,
             in_process: false,
         }
     }
@@ -101,7 +114,24 @@ impl Values {
     /// What is coded: the preset's stream, but for what is said otherwise.
     #[must_use]
     pub fn stream(&self) -> Stream {
-        let preset = self.quality.stream(Direction::Capture, self.content);
+        self.stream_at(self.quality)
+    }
+
+    /// What is coded instead where no more than this preset is possible: what is said otherwise is not to cost more
+    /// than the preset does.
+    #[must_use]
+    pub fn stream_at(&self, quality: Quality) -> Stream {
+        let preset = quality.stream(Direction::Capture, self.content);
+        if quality < self.quality {
+            let least = preset.tuning;
+            let lowered = Self {
+                bitrate: self.bitrate.map(|bitrate| bitrate.min(least.bitrate)),
+                rate: self.rate.map(|rate| rate.min(least.rate)),
+                complexity: self.complexity.map(|complexity| complexity.min(least.complexity)),
+                ..self.clone()
+            };
+            return Self { quality, ..lowered }.stream_at(quality);
+        }
         let stream = Stream { channels: self.channels.unwrap_or(preset.channels), ..preset };
         let mut stream = stream.with_frame(self.frame.unwrap_or(preset.frame));
         let tuning = &mut stream.tuning;

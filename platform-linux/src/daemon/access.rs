@@ -5,7 +5,7 @@
 //! that who is refused can be told why. Root and the daemon's own user may always.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use soundpost_core::capacity::ALLOWED_MAX;
+use soundpost_core::capacity::{ALLOWED_MAX, HTTP_CONNECTIONS_MAX};
 use std::fmt;
 use std::str::FromStr;
 
@@ -121,7 +121,10 @@ impl AllowList {
 
 /// Sees to it that so many clients have descriptors, and as many that have not introduced themselves yet.
 pub(super) fn make_room_for(clients: usize) {
-    let needed = u64::try_from(clients).unwrap_or(u64::MAX).saturating_mul(2).saturating_add(OTHERS);
+    let needed = u64::try_from(clients)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(2)
+        .saturating_add(OTHERS + HTTP_CONNECTIONS_MAX as u64);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
         return;

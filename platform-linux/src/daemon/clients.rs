@@ -103,11 +103,22 @@ async fn introduce(hub: &Hub, client: &Rc<UnixSeqpacket>, room: &mut [u8]) -> Re
 }
 
 /// Serves what the client asks for until it goes.
-async fn converse(hub: &Hub, member: Member, client: &UnixSeqpacket, room: &mut [u8]) -> End {
+async fn converse(hub: &Rc<Hub>, member: Member, client: &UnixSeqpacket, room: &mut [u8]) -> End {
     let Member { id, role, redundancy } = member;
     let mut rates = Rates::new();
+    let mut watch: Option<commands::Watch> = None;
     loop {
-        let (header, payload) = match next(client, room).await {
+        let message = match &mut watch {
+            None => next(client, room).await,
+            Some(watch) => tokio::select! {
+                told = watch.next(hub) => match watch.tell(client, &told) {
+                    Sent::Gone => return End::Vanished,
+                    Sent::Yes | Sent::Full => continue,
+                },
+                message = next(client, room) => message,
+            },
+        };
+        let (header, payload) = match message {
             Ok(message) => message,
             Err(end) => return end,
         };
@@ -133,7 +144,7 @@ async fn converse(hub: &Hub, member: Member, client: &UnixSeqpacket, room: &mut 
                     return End::Vanished;
                 }
             }
-            (Kind::Command, Role::Controller) => match commands::obey(hub, client, payload) {
+            (Kind::Command, Role::Controller) => match commands::obey(hub, client, &mut watch, payload) {
                 Ok(Sent::Gone) => return End::Vanished,
                 Ok(Sent::Yes | Sent::Full) => {}
                 Err(error) => return malformed(error),

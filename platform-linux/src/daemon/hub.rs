@@ -1,20 +1,25 @@
 //! Who is connected, who talks, and who gets which packet.
 
+mod look;
+
 use super::Settings;
 use super::capture::CaptureEnd;
+use super::changes::Changes;
+use super::govern::Care;
 use super::mutes::Mutes;
+use super::news::{News, What};
 use super::playback::{Hush, PlaybackEnd};
 use super::roster::{Client, Roster};
 use super::status::{BoardStatus, ClientStatus, MuteStatus, Status, WorkerStatus};
 use crate::board::{Amp, Panel};
+use crate::configuration::{Change, Live, Values};
 use crate::direction::{Rejected, State};
 use crate::gpio::Edges;
 use crate::rt::now;
 use crate::ward::Books;
 use crate::worker::{Link, Ready, Word};
 use soundpost_core::capacity::STATUS_CLIENTS_MAX;
-use soundpost_core::config::{BOARD, Direction, Stream, Tuning};
-use soundpost_core::engine::capture::Command;
+use soundpost_core::config::{BOARD, Change as StreamChange, Direction, Stream, Tuning};
 use soundpost_core::meter::AudioMetrics;
 use soundpost_core::redundancy;
 use soundpost_core::time::Instant;
@@ -25,19 +30,28 @@ use tokio::sync::Notify;
 
 /// Everything that the daemon's one thread shares between its tasks.
 #[derive(Debug)]
-pub(super) struct Hub {
-    settings: Settings,
+pub(crate) struct Hub {
+    /// Where it is found over HTTP.
+    url: Option<String>,
+    /// What is carried out.
+    settings: RefCell<Settings>,
+    /// What is wished.
+    pub(crate) live: RefCell<Live>,
+    /// What was wished at first.
+    pub(super) began: Values,
+    /// How often that changed.
+    generation: Cell<u32>,
+    governor: RefCell<Care>,
+    stopping: Cell<bool>,
     started: Instant,
     /// Goes off before the workers stop: playback makes silence for it.
     amp: RefCell<Option<Amp>>,
     capture: RefCell<CaptureEnd>,
     playback: RefCell<PlaybackEnd>,
     /// Of the workers: of capture, of playback.
-    books: [Rc<Books>; 2],
+    pub(crate) books: [Rc<Books>; 2],
     /// The packet that was captured last.
     latest: RefCell<Latest>,
-    /// The loss that the encoder was told to expect, in percent.
-    expected_loss: Cell<u8>,
     panel: RefCell<Option<Panel>>,
     /// Somebody began or ceased to talk: the amplifier wants to know.
     pin_news: Notify,
@@ -46,8 +60,15 @@ pub(super) struct Hub {
     /// Who is connected.
     pub(super) roster: Roster,
     /// What controllers asked to be muted.
-    mutes: Mutes,
+    pub(super) mutes: Mutes,
     talker_drops: Cell<u64>,
+    /// Packets that listeners were too slow for, of all together.
+    listener_drops: Cell<u64>,
+    /// What changed, for those who follow.
+    pub(crate) news: News,
+    changes: Changes,
+    /// When sound last moved, in each direction.
+    moved: Cell<[Option<Instant>; 2]>,
 }
 
 /// The latest packet, and the one before if anybody may want a copy of it.
@@ -59,7 +80,13 @@ struct Latest {
 }
 
 impl Hub {
-    pub(super) fn new(settings: Settings, books: [Rc<Books>; 2], panel: Option<Panel>) -> Self {
+    pub(super) fn new(
+        live: Live,
+        settings: Settings,
+        books: [Rc<Books>; 2],
+        panel: Option<Panel>,
+        url: Option<String>,
+    ) -> Self {
         let empty = || Box::new(Frame::EMPTY);
         Self {
             started: now(),
@@ -68,14 +95,23 @@ impl Hub {
             playback: RefCell::new(PlaybackEnd::new()),
             books,
             latest: RefCell::new(Latest { packet: empty(), before: empty(), wanted: false }),
-            expected_loss: Cell::new(settings.stream.tuning.expected_loss_percent),
             roster: Roster::new(settings.clients_max, settings.allow.clone()),
-            mutes: Mutes::default(),
-            settings,
+            mutes: Mutes::new(settings.state.clone()),
+            url,
+            governor: RefCell::new(Care::new(live.effective().values())),
+            settings: RefCell::new(settings),
+            began: live.effective().values().clone(),
+            live: RefCell::new(live),
+            generation: Cell::new(0),
+            stopping: Cell::new(false),
             panel: RefCell::new(panel),
             pin_news: Notify::new(),
             sent: RefCell::default(),
             talker_drops: Cell::new(0),
+            listener_drops: Cell::new(0),
+            news: News::new(),
+            changes: Changes::default(),
+            moved: Cell::default(),
         }
     }
 
@@ -84,12 +120,13 @@ impl Hub {
         match direction {
             Direction::Capture => {
                 let wish = self.mutes.capture.get();
-                self.capture.borrow_mut().on_began(link, &self.settings, self.expected_loss.get(), wish);
+                self.capture.borrow_mut().on_began(link, &self.settings.borrow(), wish);
             }
             Direction::Playback => {
-                self.playback.borrow_mut().on_began(link, &self.settings, self.mutes.playback.get());
+                self.playback.borrow_mut().on_began(link, &self.settings.borrow(), self.mutes.playback.get());
             }
         }
+        self.look();
     }
 
     /// A worker is set up.
@@ -99,10 +136,19 @@ impl Hub {
             Direction::Playback => self.playback.borrow_mut().on_ready(ready),
         }
         self.guard_microphone();
+        self.look();
     }
 
     /// A worker says how it gets on; whether it does.
     pub(super) fn on_worker_word(&self, word: Word) -> bool {
+        let direction = if matches!(word, Word::Playback(_)) { Direction::Playback } else { Direction::Capture };
+        let progress = self.take_word(word);
+        self.note_progress(direction, progress);
+        self.look();
+        progress
+    }
+
+    fn take_word(&self, word: Word) -> bool {
         match word {
             Word::Capture(word) => {
                 let before = self.state(Direction::Capture);
@@ -135,14 +181,7 @@ impl Hub {
             }
             Direction::Playback => self.playback.borrow_mut().on_ended(how),
         }
-    }
-
-    /// How a device is doing.
-    pub(super) fn state(&self, direction: Direction) -> State {
-        match direction {
-            Direction::Capture => self.capture.borrow().state,
-            Direction::Playback => self.playback.borrow().state,
-        }
+        self.look();
     }
 
     /// What silences playback.
@@ -155,11 +194,6 @@ impl Hub {
         *self.amp.borrow_mut() = amp;
     }
 
-    /// Workers that were given up are tried again.
-    pub(super) fn start_workers(&self) {
-        self.books.iter().for_each(|books| books.start());
-    }
-
     /// Whether a worker was given up. One that is not makes progress, or is being seen to.
     pub(super) fn gave_up(&self) -> bool {
         self.books.iter().any(|books| books.gave_up())
@@ -167,8 +201,14 @@ impl Hub {
 
     /// The amplifier goes off, and the workers are asked to leave.
     pub(super) fn stop_workers(&self) {
+        self.stopping.set(true);
         self.amp.borrow_mut().take();
         self.books.iter().for_each(|books| books.stop());
+    }
+
+    /// Whether the daemon is about to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.get()
     }
 
     /// Whether there is anything on pins.
@@ -197,6 +237,7 @@ impl Hub {
             amp.tend(time, busy && playback.state == State::Running);
             playback.hush.settle();
         }
+        self.look();
         again.unwrap_or_else(|| time.plus(BOARD.look_pause))
     }
 
@@ -211,14 +252,16 @@ impl Hub {
     }
 
     /// Mutes or unmutes a direction, as a controller asks; how things stand then.
-    pub(super) fn mute(&self, direction: Direction, muted: bool) -> MuteStatus {
+    pub(crate) fn mute(&self, direction: Direction, muted: bool) -> MuteStatus {
         self.mutes.ask(direction, muted);
         self.guard_microphone();
         self.playback.borrow().mute(self.mutes.playback.get());
+        self.look();
         self.mute_status()
     }
 
-    fn mute_status(&self) -> MuteStatus {
+    /// Who mutes what.
+    pub(crate) fn mute_status(&self) -> MuteStatus {
         self.mutes.status(self.panel.borrow().as_ref().and_then(Panel::switch))
     }
 
@@ -238,12 +281,19 @@ impl Hub {
             }
             Role::Listener | Role::Observer | Role::Controller => {}
         }
-        Ok(self.roster.add(client))
+        let (role, who) = (client.role, client.who());
+        let id = self.roster.add(client);
+        self.news.tell(What::Client(id), None, Some(role.name()), Some(&who));
+        Ok(id)
     }
 
     /// Forgets a client. `vanished` says that it left without a goodbye.
     pub(super) fn part(&self, id: u32, vanished: bool) {
+        let role = self.roster.clients.borrow().get(&id).map(|client| client.role.name());
         let (was_here, talked) = self.roster.remove(id, vanished);
+        if role.is_some() {
+            self.news.tell(What::Client(id), role, None, Some(if vanished { "vanished" } else { "left" }));
+        }
         if talked {
             self.pin_news.notify_one();
         }
@@ -258,8 +308,8 @@ impl Hub {
     /// What the stream in the client's direction is like, without additions.
     pub(super) fn describe(&self, id: u32, role: Role) -> Welcome {
         let Stream { channels, frame, tuning, .. } = match role {
-            Role::Talker => self.settings.talk,
-            Role::Listener | Role::Observer | Role::Controller => self.settings.stream,
+            Role::Talker => self.settings.borrow().talk,
+            Role::Listener | Role::Observer | Role::Controller => self.settings.borrow().stream,
         };
         Welcome { client: id, channels, frame, bitrate_bps: tuning.bitrate.bps(), additions: Additions::NONE }
     }
@@ -280,12 +330,14 @@ impl Hub {
 
     /// Gives every listener a packet, and a copy of the one before to those who need it; whether there are such.
     fn send_to_listeners(&self, frame: &Frame, before: Option<&Frame>) -> bool {
-        let stream = &self.settings.stream;
+        let stream = &self.settings.borrow().stream;
         let mut clients = self.roster.clients.borrow_mut();
         let (mut reached, mut wanted) = (false, false);
         for client in clients.values_mut().filter(|client| client.role == Role::Listener) {
             wanted |= client.wants_copies(stream);
+            let had = client.dropped;
             reached |= client.hand(stream, frame, before);
+            self.listener_drops.set(self.listener_drops.get() + client.dropped - had);
         }
         let mut sent = self.sent.borrow_mut();
         let time = now();
@@ -306,19 +358,80 @@ impl Hub {
 
     /// Tells the encoder what loss to expect, if that is another than before.
     fn prepare_encoder(&self) {
+        let stream = self.settings.borrow().stream;
+        let percent = self.needed(&stream);
+        if percent != stream.tuning.expected_loss_percent {
+            tracing::info!("capture: the encoder is prepared for {percent} % of loss");
+            let (asked, _) = self.capture.borrow().generations();
+            self.code(stream, asked);
+        }
+    }
+
+    /// The loss that the encoder of this stream is to expect.
+    fn needed(&self, stream: &Stream) -> u8 {
         let clients = self.roster.clients.borrow();
         let needs = clients.values().filter(|client| client.role == Role::Listener).map(Client::need);
-        let stream = &self.settings.stream;
-        let percent = redundancy::in_band(stream, redundancy::shared(needs));
-        if percent == self.expected_loss.get() {
-            return;
+        redundancy::in_band(stream, redundancy::shared(needs))
+    }
+
+    /// Codes this from now on.
+    fn code(&self, stream: Stream, generation: u32) {
+        let tuning = Tuning { expected_loss_percent: self.needed(&stream), ..stream.tuning };
+        let mut settings = self.settings.borrow_mut();
+        settings.stream = Stream { tuning, ..stream };
+        self.capture.borrow_mut().wish(settings.stream, settings.capture_gain, generation);
+    }
+
+    /// How often what is wished changed.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.get()
+    }
+
+    /// Does what is wished from now on, as far as it can be done without a restart of the daemon. Returns the number of
+    /// this change, and what of the captured stream changes.
+    pub(super) fn adopt(&self, live: Live) -> (u32, StreamChange) {
+        let generation = self.generation.get().wrapping_add(1);
+        self.generation.set(generation);
+        let effective = live.effective();
+        let changes = self.live.borrow().effective().diff(effective);
+        let quality = self.governor.borrow_mut().wish(effective.values());
+        let stream = effective.values().stream_at(quality);
+        let before = {
+            let mut settings = self.settings.borrow_mut();
+            let before = settings.stream;
+            settings.follow(effective, quality);
+            before
+        };
+        self.code(stream, generation);
+        let settings = self.settings.borrow();
+        self.playback.borrow_mut().wish(settings.playback_gain, settings.playout, generation);
+        let change = before.diff(settings.stream);
+        drop(settings);
+        *self.live.borrow_mut() = live;
+        for change in changes {
+            if let Change::Device(direction) = change {
+                self.replace_worker(direction);
+            }
         }
-        let tuning = Tuning { expected_loss_percent: percent, ..stream.tuning };
-        // With no room for a command, the next report brings the next attempt.
-        if self.capture.borrow_mut().command(Command::Retune(tuning, stream.frame)) {
-            self.expected_loss.set(percent);
-            tracing::info!("capture: the encoder is prepared for {percent} % of loss");
-        }
+        (generation, change)
+    }
+
+    /// A fresh worker goes on with the settings as they are now. One that was given up is tried again.
+    fn replace_worker(&self, direction: Direction) {
+        let books = &self.books[direction as usize];
+        if books.gave_up() { books.start() } else { books.replace() }
+    }
+
+    /// Looks at what was measured, and uses another preset if that asks for it.
+    pub(super) fn govern(&self) {
+        let late = self.capture.borrow().report().work.late;
+        let turns = self.capture.borrow().turns();
+        let decision = self.governor.borrow_mut().look(&self.roster, turns, late);
+        let Some(decision) = decision else { return };
+        let stream = self.live.borrow().effective().values().stream_at(decision.quality);
+        self.settings.borrow_mut().quality = decision.quality;
+        let (asked, _) = self.capture.borrow().generations();
+        self.code(stream, asked);
     }
 
     /// Takes a packet from a talker and hands it to the playback worker.
@@ -339,7 +452,7 @@ impl Hub {
     }
 
     /// Everything worth knowing, as of now.
-    pub(super) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let clients = self.roster.clients.borrow();
         let time = now();
         let clients_connected = clients.len();
@@ -355,14 +468,16 @@ impl Hub {
             amp: amp.as_ref().map(|amp| amp.shown().to_owned()),
         };
         Status::gather(&super::status::Sources {
-            settings: &self.settings,
+            settings: &self.settings.borrow(),
+            url: self.url.as_deref(),
             grants: capture.grants.and(playback.grants),
             uptime: time.since(self.started),
             time,
             capture: (&capture.opened, capture.state, capture.report(), capture.pool),
             capture_worker: WorkerStatus::of(&capture_books.shown(), &capture.sandbox, time),
             sent: *self.sent.borrow(),
-            expected_loss: self.expected_loss.get(),
+            generations: [capture.generations(), playback.generations()],
+            governor: self.governor.borrow().shown(),
             playback: (&playback.opened, playback.state, playback.report(), playback.pool),
             playback_worker: WorkerStatus::of(&playback_books.shown(), &playback.sandbox, time),
             pace: playback.pace.clone(),

@@ -68,14 +68,15 @@ impl Keeper {
         }
     }
 
-    /// Follows the worker and its successors until none is wanted any more.
+    /// Follows the worker and its successors until the daemon ends.
     pub(super) async fn follow(mut self) {
         loop {
             match self.step().await {
                 Life::On | Life::Ready => self.tell_change(),
                 // The ward has said so.
                 Life::Ended(_) => self.shown = self.hub.state(self.direction),
-                Life::Over => return,
+                Life::Over if self.hub.is_stopping() => return,
+                Life::Over => self.ward.changed().await,
             }
         }
     }

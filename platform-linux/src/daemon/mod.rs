@@ -7,28 +7,40 @@
 
 pub mod access;
 mod capture;
+mod changes;
 mod clients;
 mod commands;
-mod hub;
+pub mod control;
+mod govern;
+pub(crate) mod hub;
 mod keep;
+mod lookout;
+mod memory;
 mod mutes;
+pub(crate) mod news;
 mod notify;
 mod playback;
 mod roster;
 pub mod status;
 
 use crate::board::{self, Amp, Parts, Wiring};
+use crate::configuration::{Effective, Live};
 use crate::gpio::{Edges, GpioError};
 use crate::handed;
+use crate::http::{self, Counter, HttpError, Listen};
 use crate::pcm::Choice;
 use crate::rt;
 use crate::socket::{BindError, PublicSocket};
 use crate::worker::process::{Launch, name};
 use access::AllowList;
+use control::Verb;
 use hub::Hub;
 use keep::Keeper;
+use lookout::Lookout;
+pub(crate) use memory::state_directory;
 use notify::Manager;
 use soundpost_core::config::{Direction, Gain, Playout, Quality, Stream};
+use soundpost_core::quality::OBSERVE_EVERY;
 use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,10 +71,29 @@ pub struct Settings {
     pub allow: AllowList,
     /// How many may at once.
     pub clients_max: usize,
+    /// Where HTTP is served; with nothing said, at the default address if that is free.
+    pub listen: Option<Listen>,
+    /// The file with what lets somebody in over HTTP.
+    pub token_file: Option<PathBuf>,
+    /// Where what outlasts the daemon is kept.
+    pub state: Option<PathBuf>,
     /// What is on the board's pins.
     pub wiring: Wiring,
     /// How the workers are run.
     pub launch: Launch,
+}
+
+impl Settings {
+    /// Goes over to what another configuration says, as far as that takes no restart, but with this preset.
+    fn follow(&mut self, to: &Effective, quality: Quality) {
+        let values = to.values().clone();
+        self.quality = quality;
+        self.talk = values.talk();
+        self.capture = values.capture.with_volume(values.capture_volume);
+        self.playback = values.playback.with_volume(values.playback_volume);
+        self.playout = values.profile;
+        (self.capture_gain, self.playback_gain) = (values.capture_gain, values.playback_gain);
+    }
 }
 
 /// Why the daemon did not start.
@@ -81,6 +112,9 @@ pub enum RunError {
         /// What is wrong.
         why: String,
     },
+    /// HTTP.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// A pin.
     #[error(transparent)]
     Pin(#[from] GpioError),
@@ -89,17 +123,19 @@ pub enum RunError {
     System(#[from] std::io::Error),
 }
 
-/// Runs until a signal asks to stop.
+/// Runs as `live` says until a signal asks to stop; workers log at `log_level`.
 ///
 /// `on_ready` is called once the socket is open; `on_tick` several times a second with a fresh status.
 ///
 /// # Errors
 /// [`RunError`] if it cannot start.
 pub fn run(
-    mut settings: Settings,
+    live: Live,
+    log_level: tracing::Level,
     on_ready: impl FnOnce(&status::Status),
     on_tick: Option<fn(&status::Status)>,
 ) -> Result<(), RunError> {
+    let mut settings = live.effective().settings(log_level);
     let handed = handed::socket()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
@@ -109,6 +145,7 @@ pub fn run(
         None => PublicSocket::bind(&settings.socket, !settings.allow.is_empty())?,
     };
     socket.path().clone_into(&mut settings.socket);
+    let counter = Counter::open(settings.listen, settings.token_file.as_deref())?;
     access::make_room_for(settings.clients_max);
     // The pins before the microphone: one whose lamp or switch is missing is not opened at all.
     let (panel, gate) = Parts::open(&settings.wiring)?.split();
@@ -116,7 +153,8 @@ pub fn run(
     let directions = [Direction::Capture, Direction::Playback];
     let [capture, playback] = directions.map(|direction| keep::ward(direction, settings.launch.clone()));
     let uris = [&settings.capture, &settings.playback].map(|uri| Box::new(uri.clone()));
-    let hub = Rc::new(Hub::new(settings, [capture.books(), playback.books()], panel));
+    let url = counter.as_ref().map(Counter::url);
+    let hub = Rc::new(Hub::new(live, settings, [capture.books(), playback.books()], panel, url));
     let mut keepers =
         [Keeper::new(&hub, Direction::Capture, capture), Keeper::new(&hub, Direction::Playback, playback)];
     let hush = hub.hush();
@@ -135,7 +173,7 @@ pub fn run(
     on_ready(&hub.status());
     let manager = Manager::from_environment();
     manager.say("READY=1\nSTATUS=Capture and playback run");
-    LocalSet::new().block_on(&runtime, serve(hub, keepers, socket, on_tick, &manager))?;
+    LocalSet::new().block_on(&runtime, serve(hub, keepers, Doors { socket, counter }, on_tick, &manager))?;
     Ok(())
 }
 
@@ -148,11 +186,17 @@ async fn begin(keepers: &mut [Keeper; 2], uris: [Box<Choice>; 2]) -> Result<(), 
     Ok(())
 }
 
+/// Where people and programs come in.
+struct Doors {
+    socket: PublicSocket,
+    counter: Option<Counter>,
+}
+
 /// Serves clients and hands packets on until a signal comes.
 async fn serve(
     hub: Rc<Hub>,
     keepers: [Keeper; 2],
-    mut socket: PublicSocket,
+    Doors { mut socket, counter }: Doors,
     on_tick: Option<fn(&status::Status)>,
     manager: &Manager,
 ) -> std::io::Result<()> {
@@ -163,6 +207,13 @@ async fn serve(
     let mut meals = manager.meals();
     let workers = keepers.map(|keeper| tokio::task::spawn_local(keeper.follow()));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
+    tokio::task::spawn_local(remember(Rc::clone(&hub)));
+    if let Some(counter) = counter {
+        tokio::task::spawn_local(http::serve(Rc::clone(&hub), counter));
+    }
+    let mut lookout = Lookout::on(hub.live.borrow().place().path());
+    let mut looks = tokio::time::interval(std::time::Duration::from_micros(OBSERVE_EVERY.as_micros()));
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(200));
     loop {
         tokio::select! {
@@ -185,9 +236,11 @@ async fn serve(
                 manager.say("WATCHDOG=1\nSTATUS=Capture and playback run");
             },
             _ = hangup.recv() => {
-                tracing::info!("there is nothing to load again yet; workers that were given up are tried again");
-                hub.start_workers();
+                reload(&hub);
+                let _ = control::obey(&hub, Verb::Reset);
             }
+            () = lookout.changed() => reload(&hub),
+            _ = looks.tick() => hub.govern(),
             _ = dump.recv() => tracing::info!("status {}", hub.status().to_json()),
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
@@ -199,9 +252,31 @@ async fn serve(
         let _ = worker.await;
     }
     pins.inspect(tokio::task::JoinHandle::abort);
+    // What the task has not come to yet.
+    hub.mutes.settle();
     hub.roster.close_all();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Writes down what is to outlast the daemon, whenever that changes; never on the thread that hands packets on.
+async fn remember(hub: Rc<Hub>) {
+    loop {
+        hub.mutes.settle_elsewhere().await;
+    }
+}
+
+/// Reads the configuration again; says what came of it.
+fn reload(hub: &Rc<Hub>) {
+    match control::obey(hub, Verb::Reload) {
+        Ok(done) if done.changes.is_empty() => tracing::info!("the configuration was read again; nothing differs"),
+        Ok(done) => tracing::info!("the configuration was read again; change {}", done.generation),
+        Err(refused) => {
+            for fault in refused.faults {
+                tracing::error!("the configuration stays as it was: {fault}");
+            }
+        }
+    }
 }
 
 /// Looks at the pins when the switch has an edge, when the hub has news, and now and then.

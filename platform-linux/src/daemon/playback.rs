@@ -3,13 +3,13 @@
 use super::Settings;
 use super::status::PaceStatus;
 use crate::direction::{Reason, Rejected, State};
-use crate::pcm::{Opened, Options};
+use crate::pcm::{Choice, Opened, Options};
 use crate::rt::Grants;
 use crate::socket::Sent;
 use crate::worker::sandbox::Sandbox;
 use crate::worker::{Begin, Link, Order, PlaybackWord, Ready, Task, link};
 use soundpost_core::board::Muted;
-use soundpost_core::config::{Channels, Direction, Gain};
+use soundpost_core::config::{Channels, Direction, Gain, Playout};
 use soundpost_core::engine::playback::Command;
 use soundpost_core::meter::{PlaybackReport, Recoveries};
 use soundpost_core::pool::PoolStats;
@@ -38,6 +38,12 @@ pub(super) struct PlaybackEnd {
     /// The next packet is the first that this worker gets.
     fresh: bool,
     successor: bool,
+    /// What is wished: how loud, delay or gaps, and the wish's number.
+    wish: (Gain, Playout, u32),
+    /// The number of the latest wish that is carried out.
+    applied: u32,
+    /// The devices that the worker before was told.
+    devices: Option<Choice>,
 }
 
 impl PlaybackEnd {
@@ -58,6 +64,9 @@ impl PlaybackEnd {
             turns: 0,
             fresh: true,
             successor: false,
+            wish: (Gain::NONE, Playout::default(), 0),
+            applied: 0,
+            devices: None,
         }
     }
 
@@ -65,7 +74,10 @@ impl PlaybackEnd {
     pub(super) fn on_began(&mut self, link: Rc<Link>, settings: &Settings, muted: Muted) {
         let hush = self.hush.attach(link.mouthpiece().ok());
         let counts = self.successor.then(|| Box::new(self.report));
-        let channels = if self.successor { self.opened.channels } else { Channels::Stereo };
+        let is_same = self.devices.as_ref() == Some(&settings.playback);
+        let channels = if self.successor && is_same { self.opened.channels } else { Channels::Stereo };
+        self.devices = Some(settings.playback.clone());
+        (self.wish.0, self.wish.1) = (settings.playback_gain, settings.playout);
         let task = Task::Playback { channels, playout: settings.playout, hush, muted: muted.0, counts };
         let begin = Begin {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -102,7 +114,35 @@ impl PlaybackEnd {
         if let Some(opened) = opened {
             self.opened = *opened;
         }
+        let (gain, profile, generation) = self.wish;
+        let (gain, profile) = (self.report.gain != gain, self.report.profile != profile);
+        if gain || profile {
+            self.settle(gain, profile);
+        } else {
+            self.applied = generation;
+        }
         progress
+    }
+
+    /// How loud it is from now on, with what it is played, and the number of that wish.
+    pub(super) fn wish(&mut self, gain: Gain, profile: Playout, generation: u32) {
+        self.wish = (gain, profile, generation);
+        self.settle(self.report.gain != gain, self.report.profile != profile);
+    }
+
+    /// Says what is not done yet. With no room for it, the next report brings the next attempt.
+    fn settle(&self, gain: bool, profile: bool) {
+        let Some(link) = &self.link else { return };
+        let gain = gain.then_some(Command::Gain(self.wish.0));
+        let profile = profile.then_some(Command::Profile(self.wish.1));
+        for command in [gain, profile].into_iter().flatten() {
+            let _ = link.say(&Order::Playback(command));
+        }
+    }
+
+    /// The numbers of the latest wish, and of the one that is carried out.
+    pub(super) const fn generations(&self) -> (u32, u32) {
+        (self.wish.2, self.applied)
     }
 
     /// Mutes it or not, unless it is so already.

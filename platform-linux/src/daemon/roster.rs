@@ -12,7 +12,7 @@ use soundpost_core::config::{LIMITS, Stream};
 use soundpost_core::flood::{Bucket, Doorkeeper};
 use soundpost_core::redundancy::{self, Redundancy, Tally};
 use soundpost_core::time::Instant;
-use soundpost_core::wire::{Additions, ErrorCode, Frame, Header, Kind, Notice, Role};
+use soundpost_core::wire::{Additions, ErrorCode, Frame, Header, Kind, Notice, Report, Role};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -74,6 +74,11 @@ impl Client {
             leave: Rc::new(Notify::new()),
             replaced: false,
         }
+    }
+
+    /// Its name and process, in words.
+    pub(super) fn who(&self) -> String {
+        format!("{:?} (process {})", self.name, self.pid.unwrap_or(0))
     }
 
     /// How much redundancy its reports ask for.
@@ -242,7 +247,7 @@ impl Roster {
     pub(super) fn make_room_for_talker(&self, takeover: bool) -> Result<(), (ErrorCode, String)> {
         let mut clients = self.clients.borrow_mut();
         let Some(holder) = self.talker.get().and_then(|id| clients.get_mut(&id)) else { return Ok(()) };
-        let who = format!("{:?} (process {})", holder.name, holder.pid.unwrap_or(0));
+        let who = holder.who();
         if !takeover {
             return Err((ErrorCode::Busy, format!("{who} is talking; ask to take over, or try again later")));
         }
@@ -303,6 +308,13 @@ impl Roster {
             );
         }
         (true, talked)
+    }
+
+    /// What the listeners who report said last.
+    pub(super) fn reports(&self) -> BTreeMap<u32, Report> {
+        let clients = self.clients.borrow();
+        let listeners = clients.iter().filter(|(_, client)| client.role == Role::Listener);
+        listeners.filter_map(|(id, client)| Some((*id, client.redundancy.latest()?))).collect()
     }
 
     /// Nothing more will be captured: says goodbye to all listeners.

@@ -1,12 +1,15 @@
 //! What the daemon tells about itself: one structure, as JSON for programs and as a table for people.
 
+mod board;
 mod device;
 mod words;
 mod worker;
 
-pub(super) use device::stuck;
+pub use board::{BoardStatus, RefusalsStatus};
 pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
+pub(super) use device::{reason as device_reason, stuck};
 pub use worker::WorkerStatus;
+pub(super) use worker::word as worker_word;
 
 use super::Settings;
 use super::roster::Client;
@@ -32,6 +35,8 @@ pub struct Status {
     pub pid: u32,
     /// Where clients connect.
     pub socket: String,
+    /// Where it is found over HTTP; nothing if nowhere.
+    pub http: Option<String>,
     /// Time since the start.
     pub uptime_s: f64,
     /// The audio threads run under `SCHED_FIFO`.
@@ -63,40 +68,6 @@ pub struct MuteStatus {
     pub capture_by_switch: bool,
     /// The speaker, by a controller.
     pub playback_by_command: bool,
-}
-
-/// Peers that were sent away, by the code that they were told.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct RefusalsStatus {
-    /// Not the protocol.
-    pub malformed: u64,
-    /// Another version of it.
-    pub version: u64,
-    /// What they may not send, or not now.
-    pub unexpected: u64,
-    /// Somebody else talks.
-    pub busy: u64,
-    /// Somebody else took over.
-    pub replaced: u64,
-    /// No place.
-    pub too_many_clients: u64,
-    /// Nothing to hear.
-    pub unavailable: u64,
-    /// Users who may not connect.
-    pub forbidden: u64,
-    /// Too much in too short a time.
-    pub too_fast: u64,
-}
-
-/// Lamp, switch and amplifier; `None` for what there is not.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct BoardStatus {
-    /// `lit`, `dark` or `failed`.
-    pub lamp: Option<String>,
-    /// `muted`, `live` or `failed`, which mutes, too.
-    pub mute_switch: Option<String>,
-    /// `on`, `off` or `failed`.
-    pub amp: Option<String>,
 }
 
 /// The six numbers of the seed's system.
@@ -136,8 +107,12 @@ pub struct CaptureStatus {
     pub worker: WorkerStatus,
     /// The device.
     pub device: DeviceStatus,
-    /// The preset.
+    /// The preset that is used.
     pub quality: String,
+    /// Why it is that one.
+    pub governor: GovernorStatus,
+    /// How far what was asked for is carried out.
+    pub changes: ChangeStatus,
     /// Coded channels.
     pub channels: usize,
     /// Coded bits a second.
@@ -170,6 +145,38 @@ pub struct CaptureStatus {
     pub pool: PoolStatus,
 }
 
+/// What looks after the preset.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GovernorStatus {
+    /// Whether the preset follows what the network and the processor carry.
+    pub adapts: bool,
+    /// The preset that is wished: a better one is never used.
+    pub ceiling: String,
+    /// Why the one in use is used: `user`, `loss`, `delay`, `load`, or `calm` after one of those.
+    pub reason: String,
+    /// How often another one was used, other than by wish.
+    pub turns: u64,
+    /// Packets that listeners lost when it was last looked, in percent; `None` if nobody said so.
+    pub loss_percent: Option<f64>,
+    /// Turns of the audio thread that were late then, in percent.
+    pub late_percent: f64,
+}
+
+/// How far what was asked for is carried out. Each change of the configuration has a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangeStatus {
+    /// The latest.
+    pub asked: u32,
+    /// The latest that the worker says is in effect.
+    pub applied: u32,
+}
+
+impl ChangeStatus {
+    const fn of((asked, applied): (u32, u32)) -> Self {
+        Self { asked, applied }
+    }
+}
+
 /// Playback.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlaybackStatus {
@@ -183,6 +190,10 @@ pub struct PlaybackStatus {
     pub muted: bool,
     /// How much louder or softer sound is played than it was sent.
     pub gain_db: f64,
+    /// What sound is played with: `low`, `balanced`, `smooth` or `frozen`.
+    pub profile: String,
+    /// How far what was asked for is carried out; `None` where a program plays itself.
+    pub changes: Option<ChangeStatus>,
     /// Latency is from the capture of a packet's first sample until it leaves the device.
     pub metrics: MetricsStatus,
     /// Packets after their time.
@@ -265,13 +276,16 @@ pub struct ClientStatus {
 /// Where a status comes from.
 pub(super) struct Sources<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) url: Option<&'a str>,
     pub(super) grants: Grants,
     pub(super) uptime: Span,
     pub(super) time: Instant,
     pub(super) capture: (&'a Opened, State, CaptureReport, PoolStats),
     pub(super) capture_worker: WorkerStatus,
     pub(super) sent: AudioMetrics,
-    pub(super) expected_loss: u8,
+    /// Of capture and of playback: the latest change that was asked for, and the latest that is carried out.
+    pub(super) generations: [(u32, u32); 2],
+    pub(super) governor: GovernorStatus,
     pub(super) playback: (&'a Opened, State, PlaybackReport, PoolStats),
     pub(super) playback_worker: WorkerStatus,
     pub(super) pace: PaceStatus,
@@ -292,6 +306,7 @@ impl Status {
             protocol: soundpost_core::wire::VERSION,
             pid: std::process::id(),
             socket: from.settings.socket.display().to_string(),
+            http: from.url.map(str::to_owned),
             uptime_s: ms(from.uptime) / 1000.0,
             realtime: from.grants.realtime,
             memory_locked: from.grants.memory_locked,
@@ -335,7 +350,9 @@ impl CaptureStatus {
             gain_db: decibels(report.gain),
             muted_frames: report.muted,
             encode_errors: report.encode_errors,
-            expected_loss_percent: from.expected_loss,
+            expected_loss_percent: stream.tuning.expected_loss_percent,
+            governor: from.governor.clone(),
+            changes: ChangeStatus::of(from.generations[0]),
             pool: PoolStatus::of(*pool),
         }
     }
@@ -348,7 +365,13 @@ impl PlaybackStatus {
         metrics.record_dropped(from.talker_drops);
         let uri = from.settings.playback.to_string();
         let worker = Some(from.playback_worker.clone());
-        Self { worker, pace: from.pace.clone(), ..Self::of(&uri, opened, state, report, metrics, *pool, from.time) }
+        let changes = Some(ChangeStatus::of(from.generations[1]));
+        Self {
+            worker,
+            changes,
+            pace: from.pace.clone(),
+            ..Self::of(&uri, opened, state, report, metrics, *pool, from.time)
+        }
     }
 
     /// The status of a playback, in the daemon or in a listener.
@@ -364,6 +387,8 @@ impl PlaybackStatus {
         let samples_ms = |samples: u64| samples as f64 / 48.0;
         Self {
             worker: None,
+            changes: None,
+            profile: report.profile.to_string(),
             device: DeviceStatus::playback(uri, opened, state, report),
             playing: report.playing,
             muted: report.is_muted,

@@ -29,6 +29,19 @@ impl State {
     pub const fn is_open(&self) -> bool {
         matches!(self, Self::Running | Self::Stopped | Self::Opened(_) | Self::Stuck(_))
     }
+
+    /// In one word.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Opened(_) => "opened",
+            Self::Lost(_) => "lost",
+            Self::Stuck(_) => "stuck",
+            Self::Ended => "ended",
+        }
+    }
 }
 
 /// A state that the audio thread sets, rarely, and the I/O side reads: neither waits longer than a copy takes, for

@@ -46,8 +46,8 @@ pub(super) async fn serve(
     speaker.work(&mut side, trade.room, leave).await
 }
 
-/// What of a report is news: commands that came and that were taken, mute, the device.
-type News = (u32, u32, bool, State);
+/// What of a report is news: commands that came and that were taken, changes in effect, mute, the device.
+type News = (u32, u32, u32, bool, State);
 
 struct Speaker<'a> {
     link: &'a Link,
@@ -81,6 +81,10 @@ impl Speaker<'_> {
                                 self.commands = self.commands.wrapping_add(1);
                             }
                         }
+                        Some(Order::Reshape(stream)) => match side.reshape(&stream) {
+                            Ok(taken) => self.commands = self.commands.wrapping_add(u32::from(taken)),
+                            Err(error) => return Err(WorkerError::Failed(format!("libopus: {error}"))),
+                        },
                         Some(Order::Leave) => break,
                         Some(Order::Begin(_) | Order::Hush(_) | Order::Playback(_)) | None => {}
                     },
@@ -104,7 +108,7 @@ impl Speaker<'_> {
         let commands = self.commands;
         let report = side.report();
         let state = side.state();
-        let news = (commands, report.commands, report.is_muted, state);
+        let news = (commands, report.commands, report.changes, report.is_muted, state);
         let opened = (*side.opened() != self.opened).then(|| side.opened().clone());
         if self.said == Some(news) && opened.is_none() {
             return;

@@ -35,6 +35,8 @@ pub enum Order {
     Begin(Box<Begin>),
     /// To capture: a change between two frames.
     Command(Command),
+    /// To capture: another encoder, which takes over between two frames.
+    Reshape(Stream),
     /// To playback: a change of what is heard.
     Playback(PlaybackCommand),
     /// To playback: give silence to the device, or sound again.

@@ -71,7 +71,7 @@ impl Speaker<'_> {
                         // No room only while the audio thread stands still; the daemon says again what is not done.
                         Some(Order::Playback(command)) => drop(side.command(command)),
                         Some(Order::Leave) => break,
-                        Some(Order::Begin(_) | Order::Command(_)) | None => {}
+                        Some(Order::Begin(_) | Order::Command(_) | Order::Reshape(_)) | None => {}
                     },
                     Received::Closed => break,
                     Received::Nonsense(_) => {}

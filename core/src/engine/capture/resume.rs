@@ -73,6 +73,7 @@ impl<E: Encode> Capture<E> {
             level: Level::default(),
             commands: 0,
             is_muted: self.report.is_muted,
+            gain: self.report.gain,
             work: Work::NONE,
             recoveries: Recoveries::NONE,
             edge: None,

@@ -142,6 +142,16 @@ pub(in crate::daemon) fn stuck(stuck: Stuck) -> String {
     }
 }
 
+/// Why a device is not running, in words.
+pub(in crate::daemon) fn reason(state: &State) -> Option<String> {
+    match state {
+        State::Running | State::Ended => None,
+        State::Stopped => Some("its clock stands still".to_owned()),
+        State::Opened(why) | State::Lost(why) => Some(why.to_string()),
+        State::Stuck(stuck) => Some(self::stuck(*stuck)),
+    }
+}
+
 impl DeviceStatus {
     pub(super) fn capture(uri: &str, opened: &Opened, state: &State, report: &CaptureReport) -> Self {
         let figures = (report.level, report.xruns, report.work, report.recoveries);
@@ -160,19 +170,11 @@ impl DeviceStatus {
         state: &State,
         (level, xruns, work, recoveries): (Level, u64, Work, Recoveries),
     ) -> Self {
-        let (state, reason) = match state {
-            State::Running => ("running", None),
-            State::Stopped => ("stopped", Some("its clock stands still".to_owned())),
-            State::Opened(why) => ("opened", Some(why.to_string())),
-            State::Lost(why) => ("lost", Some(why.to_string())),
-            State::Stuck(stuck) => ("stuck", Some(self::stuck(*stuck))),
-            State::Ended => ("ended", None),
-        };
         Self {
             uri: uri.to_owned(),
             device: opened.to_string(),
-            state: state.to_owned(),
-            reason,
+            state: state.word().to_owned(),
+            reason: reason(state),
             volume: opened.volume.as_ref().map(|set| match set {
                 Ok(shown) => shown.clone(),
                 Err(error) => error.to_string(),

@@ -12,6 +12,14 @@ impl fmt::Display for Status {
         writeln!(f, "  real-time  {}, memory locked {}", yes_no(self.realtime), yes_no(self.memory_locked))?;
         writeln!(f, "capture{}", if capture.muted { " (muted)" } else { "" })?;
         write!(f, "{}{}", capture.worker, capture.device)?;
+        let governor = &capture.governor;
+        if governor.ceiling != capture.quality {
+            writeln!(f, "  wished     {}, and not possible because of {}", governor.ceiling, governor.reason)?;
+        }
+        if capture.changes.asked != capture.changes.applied {
+            let (asked, applied) = (capture.changes.asked, capture.changes.applied);
+            writeln!(f, "  change     {asked} is asked for, {applied} is in effect")?;
+        }
         writeln!(
             f,
             "  stream     {} · {} kbit/s · {} ch · {} ms frames · prepared for {} % of loss",

@@ -50,20 +50,29 @@ pub struct WorkerStatus {
     pub sandbox: Sandbox,
 }
 
+/// How a worker stands, in a word or two.
+pub(in crate::daemon) const fn word(state: &State) -> &'static str {
+    match state {
+        State::Stopped => "stopped",
+        State::Starting { .. } => "starting",
+        State::Running { .. } => "running",
+        State::Stopping { .. } => "stopping",
+        State::Backoff { .. } => "waiting",
+        State::GaveUp { .. } => "gave up",
+    }
+}
+
 impl WorkerStatus {
     pub(in crate::daemon) fn of(shown: &Shown, sandbox: &Sandbox, time: Instant) -> Self {
         let ms = |span: Span| span.as_micros() as f64 / 1000.0;
-        let (state, running, retry, attempt) = match shown.state {
-            State::Stopped => ("stopped", None, None, None),
-            State::Starting { .. } => ("starting", None, None, None),
-            State::Running { since, .. } => ("running", Some(ms(time.since(since)) / 1000.0), None, None),
-            State::Stopping { .. } => ("stopping", None, None, None),
-            State::Backoff { until, attempt } => ("waiting", None, Some(ms(until.since(time))), Some(attempt)),
-            State::GaveUp { .. } => ("gave up", None, None, None),
+        let (running, retry, attempt) = match shown.state {
+            State::Running { since, .. } => (Some(ms(time.since(since)) / 1000.0), None, None),
+            State::Backoff { until, attempt } => (None, Some(ms(until.since(time))), Some(attempt)),
+            _ => (None, None, None),
         };
         let counts = shown.counts;
         Self {
-            state: state.to_owned(),
+            state: word(&shown.state).to_owned(),
             pid: shown.pid,
             running_s: running,
             retry_ms: retry,
