@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
 /// Changes, if nobody says otherwise by `SOUNDPOST_CHANGES`; each of [`DEVICE_EVERY`] is to another device.
-const CHANGES: usize = 240;
+const CHANGES: usize = 192;
 const DEVICE_EVERY: usize = 24;
 /// A controller may ask fifty times a second; so many take turns.
 const CONTROLLERS: usize = 4;
@@ -33,7 +33,7 @@ const WINDOW: usize = 2_400;
 /// Speech modes do not keep the waveform of tones; a window that is a millisecond off is less alike than this.
 const ALIKE: f64 = 0.7;
 /// What another recording is found by.
-const STRETCH: usize = WINDOW * 6;
+const STRETCH: usize = WINDOW * 4;
 /// Each stream is heard for so many samples at least.
 const HEARD: u64 = 4_800;
 
@@ -183,7 +183,7 @@ fn judge(take: &Take, others: &[Range<u64>]) -> Judged {
     let mut judged = Judged { windows: 0, worst: 1.0, least_db: 0.0, most_db: 0.0 };
     // The first recording began with stream time, but for what was lost while everything else began, too.
     let first = take.begins + 2 * WINDOW as u64;
-    let begins = std::iter::once((0..48_000, first)).chain(others.iter().map(|other| (other.clone(), other.end)));
+    let begins = std::iter::once((0..9_600, first)).chain(others.iter().map(|other| (other.clone(), other.end)));
     let ends = others.iter().map(|other| other.start).chain([end]);
     for ((within, begin), end) in begins.zip(ends) {
         let sound = &take.sound[(begin - take.begins) as usize..(end - take.begins) as usize];
