@@ -8,6 +8,7 @@ pub mod cli;
 pub mod configuration;
 pub mod cs;
 pub mod daemon;
+mod daytime;
 pub mod direction;
 pub mod gpio;
 pub mod handed;
