@@ -84,6 +84,12 @@ pub const LISTENER_QUEUE_BYTES: usize = 8 * 1024;
 /// The send buffer that is asked of the kernel for any other client: room for the longest status, and no more.
 pub const CONTROL_QUEUE_BYTES: usize = 64 * 1024;
 
+/// The send buffer that is asked of the kernel for the last message to a client, be its queue as full as it may. Linux
+/// takes a message whenever the buffer is not used up, so this is enough if it is more than the fullest queue and the
+/// longest status with the kernel's overhead, and not more than kernels grant without being told to (160 KiB on the
+/// smallest machines).
+pub const LAST_WORD_QUEUE_BYTES: usize = 160 * 1024;
+
 /// The most connections over HTTP at once; each costs some 20 KiB, and what the kernel holds for it.
 pub const HTTP_CONNECTIONS_MAX: usize = 256;
 

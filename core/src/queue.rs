@@ -3,7 +3,8 @@
 //!
 //! What decides is what was left in the queue each time that the device asked for more. Next to nothing left: it takes
 //! more at once than was reckoned with (`snd-aloop` moves by two ticks of the kernel), or other work holds its thread up;
-//! one period more is kept from then on, if possible before it runs dry. More than a period to spare at every look for a
+//! one period more is kept from then on, if possible before it runs dry. The same when making the sound took about as long
+//! as what was left lasts: a small processor that catches up. More than a period to spare at every look for a
 //! while: one period less. A queue that turns out too short after it gave one back waits twice as long the next time,
 //! so a device which needs it now and then keeps it.
 //!
@@ -24,6 +25,8 @@ pub struct Queue {
     periods: u32,
     /// When the device was last looked at, or began.
     looked: Instant,
+    /// What was left then.
+    left: u32,
     /// Since when it has been as long as now.
     since: Instant,
     /// The least that was left at a look since then.
@@ -44,6 +47,7 @@ impl Queue {
             longest: TIMING.playback_periods_max.min(room).max(shortest),
             periods: shortest,
             looked: Instant::ZERO,
+            left: u32::MAX,
             since: Instant::ZERO,
             least: u32::MAX,
             gave_back: false,
@@ -66,7 +70,7 @@ impl Queue {
 
     /// The device wants sound, and has so much left; whether the queue has another length from now on.
     pub fn on_look(&mut self, now: Instant, left: u32) -> bool {
-        self.looked = now;
+        (self.looked, self.left) = (now, left);
         self.least = self.least.min(left);
         if left < self.period / TIMING.queue_scarce {
             return self.lengthen(now);
@@ -84,14 +88,27 @@ impl Queue {
         shortens
     }
 
+    /// The sound that it wanted has been made, and while that took so long it played on; whether its queue is longer from
+    /// now on. A device that moves in lumps does not show this until it is dry.
+    pub fn on_sound(&mut self, now: Instant) -> bool {
+        let took = now.since(self.looked);
+        let left = u64::from(self.left).saturating_sub(took.as_samples());
+        let scarce = left < u64::from(self.period / TIMING.queue_scarce);
+        scarce && took <= self.longest() && self.lengthen(now)
+    }
+
     /// It ran dry; whether the queue is longer from now on.
     pub fn on_dry(&mut self, now: Instant) -> bool {
-        let longest = Span::from_samples(u64::from(self.period).saturating_mul(u64::from(self.longest)));
-        if now.since(self.looked) > longest {
+        if now.since(self.looked) > self.longest() {
             // What was seen before is still true.
             return false;
         }
         self.lengthen(now)
+    }
+
+    /// How long the longest queue lasts.
+    fn longest(&self) -> Span {
+        Span::from_samples(u64::from(self.period).saturating_mul(u64::from(self.longest)))
     }
 
     /// For how long it must have had to spare before it gives a period back.

@@ -155,7 +155,7 @@ impl CaptureSide {
             Some(_) => (Some(packet_out), None),
             None => (None, Some(packet_out)),
         };
-        let thread = AudioThread::spawn("capture", move |stop| {
+        let thread = AudioThread::spawn(Direction::Capture, move |stop| {
             let mut tender = Tender::new(stop, outlook);
             let mut changes = rig.engine().report().changes;
             while !stop.is_set() {

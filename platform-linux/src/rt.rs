@@ -6,12 +6,12 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
-use soundpost_core::config::TIMING;
+use soundpost_core::config::{Direction, TIMING};
 use soundpost_core::port::Clock;
 use soundpost_core::time::{Instant, Span};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -69,8 +69,8 @@ pub fn prepare_io() -> bool {
 #[must_use]
 pub fn prepare() -> Grants {
     let memory_locked = prepare_io();
-    // Tried on a thread of its own, so that nothing but audio ever runs with that priority.
-    let realtime = std::thread::spawn(schedule_fifo).join().unwrap_or(false);
+    // Tried on a thread of its own, so that nothing but audio ever runs with that priority: the higher one.
+    let realtime = std::thread::spawn(|| schedule_fifo(Direction::Playback)).join().unwrap_or(false);
     if !(realtime && memory_locked) {
         let missing = match (realtime, memory_locked) {
             (false, false) => "SCHED_FIFO and mlock are",
@@ -85,9 +85,9 @@ pub fn prepare() -> Grants {
     Grants { realtime, memory_locked }
 }
 
-/// Puts the calling thread under `SCHED_FIFO`; whether that was allowed.
-fn schedule_fifo() -> bool {
-    let parameters = libc::sched_param { sched_priority: libc::c_int::from(TIMING.rt_priority) };
+/// Puts the calling thread under `SCHED_FIFO`, as a direction's audio thread; whether that was allowed.
+fn schedule_fifo(direction: Direction) -> bool {
+    let parameters = libc::sched_param { sched_priority: libc::c_int::from(TIMING.priority(direction)) };
     // SAFETY: the call reads the structure, which outlives it, and changes nothing in this process's memory.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &raw const parameters) == 0 }
 }
@@ -99,6 +99,20 @@ pub fn close_inherited() {
     // SAFETY: by the time of the call nothing in this process owns a descriptor that this closes. Kernels older than the
     // call refuse it, and change nothing.
     let _ = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32) };
+}
+
+/// Descriptor 3, which a service manager hands over.
+///
+/// To be called once, before anything that has a descriptor was made, and only if the service manager says that it did.
+///
+/// # Errors
+/// If there is no such descriptor.
+pub fn handed_over() -> io::Result<OwnedFd> {
+    // SAFETY: it is only looked at, for as long as this line takes.
+    let there = unsafe { BorrowedFd::borrow_raw(3) };
+    rustix::io::fcntl_setfd(there, rustix::io::FdFlags::CLOEXEC)?;
+    // SAFETY: it is open, as the line before shows, and nobody in this process owns it: it was there before `main`.
+    Ok(unsafe { OwnedFd::from_raw_fd(3) })
 }
 
 /// Takes away from the calling thread what it may have inherited from an audio thread.
@@ -243,13 +257,17 @@ pub struct AudioThread {
 }
 
 impl AudioThread {
-    /// Starts a thread that does `work` with real-time priority, if granted, until it is told to stop.
+    /// Starts a direction's thread, which does `work` with real-time priority, if granted, until it is told to stop.
     ///
     /// # Errors
     /// If the system has no more threads or descriptors.
-    pub fn spawn(name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
-        Self::background(name, |stop| {
-            schedule_fifo();
+    pub fn spawn(direction: Direction, work: impl FnOnce(&Stop) + Send + 'static) -> io::Result<Self> {
+        let name = match direction {
+            Direction::Capture => "capture",
+            Direction::Playback => "playback",
+        };
+        Self::background(name, move |stop| {
+            schedule_fifo(direction);
             work(stop);
         })
     }
@@ -298,7 +316,7 @@ mod tests {
     fn an_audio_thread_stops_when_it_is_dropped() {
         let turns = Arc::new(std::sync::atomic::AtomicU32::new(0));
         let seen = Arc::clone(&turns);
-        let thread = AudioThread::spawn("test", move |stop| {
+        let thread = AudioThread::spawn(Direction::Capture, move |stop| {
             while !stop.is_set() {
                 seen.fetch_add(1, Ordering::Relaxed);
                 std::thread::yield_now();
@@ -314,7 +332,7 @@ mod tests {
     fn a_thread_that_sleeps_is_woken_by_news_and_by_the_end() {
         let (news, woken) = (Bell::new().unwrap(), std::sync::mpsc::channel());
         let heard = news.clone();
-        let thread = AudioThread::spawn("test", move |stop| {
+        let thread = AudioThread::spawn(Direction::Capture, move |stop| {
             loop {
                 let why = stop.wait(Span::from_millis(60_000), Some(heard.0.as_fd()));
                 woken.0.send(why).unwrap();

@@ -7,9 +7,11 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 pub use soundpost_client::default_path;
 pub use soundpost_client::message::{Sent, send_control, send_frame, send_now};
+use soundpost_core::capacity::LAST_WORD_QUEUE_BYTES;
 use soundpost_core::wire::{self, ErrorCode, Fault, HEADER_LEN, Header, Kind, WireError};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use tokio_seqpacket::{UnixSeqpacket, UnixSeqpacketListener};
 
@@ -27,6 +29,15 @@ pub enum BindError {
         /// Its process, if it said.
         owner: String,
     },
+    /// What the service manager handed over is no good.
+    #[error(
+        "the socket that was handed over by LISTEN_FDS: {what}; allowed: one listening unix socket of type \
+         SOCK_SEQPACKET with a path (ListenSequentialPacket=/…)"
+    )]
+    Handed {
+        /// What is wrong.
+        what: String,
+    },
     /// The path is no good.
     #[error("socket {path}: {doing}: {source}")]
     Io {
@@ -39,15 +50,26 @@ pub enum BindError {
     },
 }
 
-/// The socket that clients connect to; removed when dropped.
+/// The socket that clients connect to; removed when dropped, unless it was handed over.
 #[derive(Debug)]
 pub struct PublicSocket {
     listener: UnixSeqpacketListener,
     path: PathBuf,
-    _lock: File,
+    /// Of a socket of our own.
+    lock: Option<File>,
 }
 
 impl PublicSocket {
+    /// Takes one that was [handed over](crate::handed).
+    ///
+    /// # Errors
+    /// [`BindError`].
+    pub fn take(socket: OwnedFd, path: PathBuf) -> Result<Self, BindError> {
+        let listener = UnixSeqpacketListener::try_from(socket);
+        let listener = listener.map_err(|error| BindError::Handed { what: error.to_string() })?;
+        Ok(Self { listener, path, lock: None })
+    }
+
     /// Claims `path`, with mode 0660, or 0666 if it is `for_all`, and listens on it.
     ///
     /// # Errors
@@ -73,7 +95,7 @@ impl PublicSocket {
         let listener = UnixSeqpacketListener::bind(path);
         rustix::process::umask(before);
         let listener = listener.map_err(|e| io_error("cannot listen", e))?;
-        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+        Ok(Self { listener, path: path.to_owned(), lock: Some(lock) })
     }
 
     /// Waits for the next client.
@@ -94,7 +116,9 @@ impl PublicSocket {
 impl Drop for PublicSocket {
     fn drop(&mut self) {
         // The lock file stays: removing it would let two daemons lock two files of one name.
-        let _ = std::fs::remove_file(&self.path);
+        if self.lock.is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -121,21 +145,23 @@ fn lock(path: &Path) -> Result<File, BindError> {
     Ok(file)
 }
 
-/// Tells the peer why it is being sent away, if there is room.
+/// Tells the peer why it is being sent away, as the last that it is told.
 pub fn send_fault(socket: &UnixSeqpacket, code: ErrorCode, text: &str) -> Sent {
     let mut payload = [0; FAULT_MAX];
     let length = Fault { code, text }.emit(&mut payload);
-    send_control(socket, Kind::Error, &payload[..length])
+    send_last(socket, Kind::Error, &payload[..length])
 }
 
-/// The whole message that tells a peer why it is being sent away.
-#[must_use]
-pub fn fault(code: ErrorCode, text: &str) -> Vec<u8> {
-    let (mut payload, mut message) = ([0; FAULT_MAX], vec![0; HEADER_LEN + FAULT_MAX]);
-    let length = Fault { code, text }.emit(&mut payload);
-    let length = wire::emit(Kind::Error, &payload[..length], &mut message).unwrap_or(0);
-    message.truncate(length);
-    message
+/// Sends the last message to a peer. However full its queue is, this one has room of its own: nobody has to wait until
+/// the peer reads, and when it does, be it long after we have closed, the message is there.
+pub fn send_last(socket: &UnixSeqpacket, kind: Kind, payload: &[u8]) -> Sent {
+    match send_control(socket, kind, payload) {
+        Sent::Full => {
+            bound_queue(socket, LAST_WORD_QUEUE_BYTES);
+            send_control(socket, kind, payload)
+        }
+        sent => sent,
+    }
 }
 
 /// The longest payload of an Error.
@@ -203,7 +229,7 @@ mod tests {
         let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o660);
         // As after a crash: the lock is gone, the socket file is not.
-        flock(&first._lock, FlockOperation::Unlock).unwrap();
+        flock(first.lock.as_ref().unwrap(), FlockOperation::Unlock).unwrap();
         assert!(path.exists());
         drop(PublicSocket::bind(&path, false).unwrap());
         assert!(!path.exists(), "removed in good order");
@@ -218,6 +244,32 @@ mod tests {
         let _guard = inside.enter();
         assert!(matches!(PublicSocket::bind(&path, false), Err(BindError::Io { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"data");
+    }
+
+    #[test]
+    fn the_last_word_has_room_in_the_fullest_queue() {
+        runtime().block_on(async {
+            let (a, b) = UnixSeqpacket::pair().unwrap();
+            bound_queue(&a, soundpost_core::capacity::CONTROL_QUEUE_BYTES);
+            // The worst case: little by little to the brim, but for the place of one byte, and then the longest status.
+            let longest = vec![b' '; Kind::Status.payload_bounds().1];
+            let mut waiting = 0;
+            while send_control(&a, Kind::Bye, &[]) == Sent::Yes {
+                waiting += 1;
+            }
+            let mut room = vec![0; HEADER_LEN + longest.len()];
+            assert!(matches!(receive(&b, &mut room).await.unwrap(), Received::Message(..)));
+            assert_eq!(send_control(&a, Kind::Status, &longest), Sent::Yes);
+            assert_eq!(send_control(&a, Kind::Bye, &[]), Sent::Full);
+            assert_eq!(send_fault(&a, ErrorCode::TooFast, "enough"), Sent::Yes);
+            drop(a);
+            for _ in 0..waiting {
+                assert!(matches!(receive(&b, &mut room).await.unwrap(), Received::Message(..)));
+            }
+            let last = receive(&b, &mut room).await.unwrap();
+            assert!(matches!(last, Received::Message(header, _) if header.kind == Kind::Error));
+            assert!(matches!(receive(&b, &mut room).await.unwrap(), Received::Closed));
+        });
     }
 
     #[test]

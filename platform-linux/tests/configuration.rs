@@ -3,7 +3,9 @@
 
 use proptest::prelude::*;
 use soundpost_core::config::{Change as StreamChange, Direction};
-use soundpost_linux::configuration::{Change, Effective, Fault, KEYS, Origin, Sources, Values, load, page};
+use soundpost_linux::configuration::{
+    Change, Effective, Fault, KEYS, Live, Origin, Place, Sources, TAKE_BACK, Values, load, page,
+};
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "mine.toml";
@@ -177,4 +179,66 @@ proptest! {
     fn any_text_at_all_does_no_harm(text in "\\PC{0,200}") {
         let _ = of_file(&text);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    /// A file that is read again holds as it is, with what was set beside it; or everything is as it was.
+    #[test]
+    fn any_file_that_is_read_again_applies_fully_or_changes_nothing(before in files(), after in files()) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(NAME);
+        let write = |text: &str| std::fs::write(&path, text).expect("it can be written");
+        write(&before);
+        let load = || Live::load(Place::Named(path.clone()), Vec::new(), Vec::new());
+        // What is set is nothing that either file says.
+        let Ok(live) = load() else { return Ok(()) };
+        let set = [("playback.gain".to_owned(), "-7.5dB".to_owned())];
+        let live = live.with(&set).expect("it may be set");
+        let values = live.effective().values().clone();
+        write(&after);
+        match (live.anew(), load()) {
+            (Ok(anew), Ok(alone)) => {
+                let said = |text: &str| of_file(text).expect("it is good").said("playback.gain").map(str::to_owned);
+                // The newest word holds.
+                let expected = if said(&before) == said(&after) { alone.with(&set).expect("it may be set") } else { alone };
+                prop_assert_eq!(anew.effective().values(), expected.effective().values());
+            }
+            (Err(again), Err(alone)) => prop_assert_eq!(again, alone),
+            (again, alone) => prop_assert!(false, "{again:?} and {alone:?}"),
+        }
+        prop_assert_eq!(live.effective().values(), &values);
+    }
+}
+
+#[test]
+fn what_is_set_holds_until_it_is_taken_back_or_the_file_says_something_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(NAME);
+    let write = |text: &str| std::fs::write(&path, text).expect("it can be written");
+    let frame = |live: &Live| live.effective().values().frame.map(soundpost_core::config::FrameLen::name);
+    write("[capture]\nframe = \"20ms\"\n");
+    let live = Live::load(Place::Named(path.clone()), Vec::new(), Vec::new()).expect("a good file");
+    let set = |live: &Live, key: &str, value: &str| live.with(&[(key.to_owned(), value.to_owned())]);
+    let live = set(&live, "capture.frame", "10ms").expect("it may be set");
+    write("[capture]\nframe = \"20ms\"\nquality = \"high\"\n");
+    let live = live.anew().expect("a good file");
+    assert_eq!(frame(&live), Some("10ms"), "the file says what it said before");
+    assert_eq!(frame(&set(&live, "capture.frame", TAKE_BACK).expect("it may be taken back")), Some("20ms"));
+    write("[capture]\nframe = \"40ms\"\n");
+    assert_eq!(frame(&live.anew().expect("a good file")), Some("40ms"), "the file says something else");
+    for (key, value, named) in [
+        ("capture.frame", "30ms", "allowed: 2.5ms"),
+        ("capture.speed", "1", "allowed: in [capture]: device"),
+        ("speed", "1", "allowed: the sections [capture]"),
+        ("socket.path", "/other", "restart"),
+        ("socket.path", TAKE_BACK, "restart"),
+    ] {
+        let said = set(&live, key, value).expect_err(key).iter().map(ToString::to_string).collect::<String>();
+        assert!(said.contains(key) && said.contains(value) && said.contains(named), "{said}");
+    }
+    std::fs::remove_file(&path).expect("it is there");
+    let said = live.anew().expect_err("there is no file")[0].to_string();
+    assert!(said.contains(NAME) && said.contains("cannot read"), "{said}");
 }

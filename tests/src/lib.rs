@@ -5,10 +5,11 @@
 //! ends are ports of that server, and plays and records there accurate to the sample. [`speech`]
 //! makes something worth listening to, [`measure`] says how late and how complete it arrived, and
 //! [`proc`] runs the programs under test. [`actuators`] does to a sound what playback may do to it.
-//! [`guest`] is a board to run them on. Everything waits for events with a deadline, nothing
+//! [`clocks`] are what a machine may have against a program. [`guest`] is a board to run them on. Everything waits for events with a deadline, nothing
 //! sleeps for a guessed time, and no process survives the test that started it.
 
 pub mod actuators;
+pub mod clocks;
 pub mod guest;
 pub mod measure;
 pub mod proc;

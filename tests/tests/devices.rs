@@ -4,8 +4,10 @@ use soundpost_core::config::{Channels, Direction};
 use soundpost_core::port::{PcmError, PcmIn, PcmOut};
 use soundpost_core::recovery::Step;
 use soundpost_linux::pcm::{self, Opened, Options, Uri};
+use soundpost_tests::proc::Program;
 use soundpost_tests::rig::{FORMATS, Trouble, Wishes};
 use std::f64::consts::TAU;
+use std::time::Duration;
 
 const RATES: [u32; 13] =
     [8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000, 176_400, 192_000];
@@ -204,5 +206,53 @@ fn absurd_devices_are_refused_by_what_is_wrong_with_them() {
     ] {
         let error = opened(wishes);
         assert!(named.iter().all(|name| error.contains(name)), "{error}");
+    }
+}
+
+#[test]
+fn the_list_says_what_would_be_asked_of_a_device_and_how_late_that_is() {
+    let odd = Trouble::new(Wishes { period: [1_024, 1_024], ..Wishes::default().formats(&["S32"]).rates(&[44_100]) });
+    let taken = Trouble::new(Wishes { open_errno: libc::EBUSY as u32, ..Wishes::default() });
+    let (_, known) = odd.envs().remove(0);
+    let named = |name: &str, device: &Trouble| {
+        let control = device.name().replace("trouble:", "");
+        format!("pcm.{name} {{ type trouble control \"{control}\" hint {{ show on description \"card {name}\" }} }}\n")
+    };
+    let folder = tempfile::tempdir().expect("a directory");
+    let conf = folder.path().join("alsa.conf");
+    std::fs::write(&conf, format!("<{known}>\n{}{}", named("odd", &odd), named("taken", &taken))).expect("a file");
+    let envs = [("ALSA_CONFIG_PATH".to_owned(), conf.display().to_string())];
+    let mut asked = Program::spawn(&["devices", "--json"], &envs);
+    assert!(asked.wait_exit(Duration::from_secs(20)).success(), "{}", asked.output());
+    let list: serde_json::Value =
+        asked.output().lines().find_map(|line| serde_json::from_str(line).ok()).expect("a line of JSON");
+    let of = |uri: &str, direction: &str| {
+        let found = list.as_array().expect("a list").iter().find(|d| d["uri"] == uri && d["direction"] == direction);
+        found.unwrap_or_else(|| panic!("{uri} is not in {list:#}")).clone()
+    };
+    for direction in [Direction::Capture, Direction::Playback] {
+        let word = if direction == Direction::Capture { "capture" } else { "playback" };
+        let found = of("alsa:odd", word);
+        assert_eq!(found["description"], "card odd");
+        let chosen = &found["chosen"];
+        assert_eq!((&chosen["format"], &chosen["rate_hz"]), (&"S32".into(), &44_100.into()), "{found:#}");
+        // What it says is what opening it comes to.
+        let opened = match direction {
+            Direction::Capture => {
+                pcm::open_capture(&uri(&odd), Options::of(direction, Channels::Mono)).map(|(_, opened)| opened)
+            }
+            Direction::Playback => {
+                pcm::open_playback(&uri(&odd), Options::of(direction, Channels::Stereo)).map(|(_, opened)| opened)
+            }
+        };
+        let opened = opened.expect("it opens");
+        for (said, samples) in [("period_ms", opened.device_period), ("latency_ms", opened.latency_samples(direction))]
+        {
+            let ms = chosen[said].as_f64().expect("a number");
+            assert!((ms - f64::from(samples) / 48.0).abs() < 0.01, "{said}: {found:#}, {samples} samples");
+        }
+        assert!(opened.latency_samples(direction) >= 1_024, "no less than a period of the device");
+        let error = of("alsa:taken", word)["error"].as_str().unwrap_or_default().to_owned();
+        assert!(error.contains("using it") || error.contains("busy"), "{error:?}");
     }
 }

@@ -151,8 +151,9 @@ impl Verb {
                 "Installs what the tests use besides the build's needs (a JACK server, ALSA's JACK\n\
                  plugin, a speech synthesizer, sox), builds the daemon, runs `cargo test` on the\n\
                  whole workspace, then does what `embedded` does. All steps run, even after one\n\
-                 failed. With a FILTER only the tests with such a name run, and no embedded builds.\n\
-                 Everything after `--` goes to the test programs:\n\n\
+                 failed. Up to three tests in real time that failed run again, each alone, and the\n\
+                 summary names those that passed only then. With a FILTER only the tests with such a\n\
+                 name run, and no embedded builds. Everything after `--` goes to the test programs:\n\n\
                  \x20 cargo xtask test playback -- --nocapture\n"
             }
             Self::Embedded => {

@@ -5,6 +5,7 @@
 //! with 1 when something failed (and says what to do about it), and with 2 when it was called wrongly.
 //! No dependencies: the first command on a fresh machine starts at once.
 
+mod again;
 mod arm;
 mod bench;
 mod cli;
@@ -109,13 +110,7 @@ fn test(options: &Options) -> Result<(), String> {
     report.step("embedded targets", || toolchain::ensure_targets().map(|()| State::Passed));
     // The behaviour tests start the real program, so it has to be there before they run.
     report.step("build the daemon", || succeed(cargo(["build", "-p", "soundpost-linux"])).map(|()| State::Passed));
-    report.step("tests of the workspace", || {
-        let mut tests = cargo(["test", "--workspace", "--no-fail-fast"]);
-        if !options.rest.is_empty() {
-            tests.arg("--").args(&options.rest);
-        }
-        succeed(tests).map(|()| State::Passed)
-    });
+    report.step("tests of the workspace", || again::tests(&options.rest));
     if options.rest.is_empty() {
         report.step("ten seconds of torment on the public socket", || fuzz::socket(10, None).map(|()| State::Passed));
         report.step("every scenario of the simulator", || sim::scenarios().map(|()| State::Passed));

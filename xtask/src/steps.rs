@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Passed,
+    /// It passed, but this should be known.
+    Noted(String),
     /// It was not done, and this is why.
     Skipped(String),
 }
@@ -77,6 +79,7 @@ impl Row {
         let time = self.time.as_secs_f64();
         match &self.result {
             Ok(State::Passed) => format!("passed   {time:>7.1} s"),
+            Ok(State::Noted(what)) => format!("passed   {time:>7.1} s  ({what})"),
             Ok(State::Skipped(why)) => format!("skipped  ({why})"),
             Err(why) => format!("FAILED   {time:>7.1} s  ({why})"),
         }
@@ -186,12 +189,14 @@ mod tests {
     #[test]
     fn the_summary_lines_up_names_and_gives_times_and_reasons() {
         let mut report = report();
+        report.note("shaky", Ok(State::Noted("just so".into())), Duration::from_secs(2));
         report.note("bad", Err("`x` failed".into()), Duration::from_secs(100));
         assert_eq!(
             report.summary(),
             "Summary\n\
              \x20 short          passed       1.2 s\n\
              \x20 a longer name  skipped  (not here)\n\
+             \x20 shaky          passed       2.0 s  (just so)\n\
              \x20 bad            FAILED     100.0 s  (`x` failed)\n"
         );
     }

@@ -1,5 +1,6 @@
 //! How devices are driven: periods, queues, deadlines.
 
+use super::Direction;
 use crate::time::Span;
 
 /// How devices are driven. The shells take these numbers from here; none of their own.
@@ -23,21 +24,33 @@ pub struct Timing {
     pub queue_patience_max: Span,
     /// A device that moves nothing for so long stands still.
     pub device_deadline: Span,
-    /// `SCHED_FIFO` priority of the audio threads, where the system grants it: above ordinary work, below
-    /// the kernel's interrupt threads (50 by default), without which no sound card moves.
-    pub rt_priority: u8,
+    /// `SCHED_FIFO` priority of the thread that captures, where the system grants it: above ordinary work, below the
+    /// kernel's interrupt threads (50 by default), without which no sound card moves.
+    pub capture_priority: u8,
+    /// That of the thread that plays, which is above the other one: a frame that is being coded can wait, for capture has
+    /// [`Timing::capture_periods`] of room, and on a small processor it takes as long as playback has left.
+    pub playback_priority: u8,
     /// Niceness of the thread that hands packets on, where the system grants it: late packets are delay.
     pub io_nice: i8,
     /// How often a worker says how it gets on, and so how old the status may be; what is news it says at once.
     pub report_pause: Span,
     /// A client that has not introduced itself by then is sent away.
     pub greeting_deadline: Span,
-    /// How long a client that is sent away may take to make room for being told why.
-    pub farewell: Span,
     /// How long a person at a prompt waits for the daemon's answer.
     pub answer: Span,
     /// A file that was written is read when nobody has written to it for so long.
     pub file_settles: Span,
+}
+
+impl Timing {
+    /// `SCHED_FIFO` priority of a direction's audio thread.
+    #[must_use]
+    pub const fn priority(&self, direction: Direction) -> u8 {
+        match direction {
+            Direction::Capture => self.capture_priority,
+            Direction::Playback => self.playback_priority,
+        }
+    }
 }
 
 /// The timing of every device.
@@ -50,11 +63,11 @@ pub const TIMING: Timing = Timing {
     queue_patience: Span::from_millis(10_000),
     queue_patience_max: Span::from_millis(640_000),
     device_deadline: Span::from_millis(500),
-    rt_priority: 45,
+    capture_priority: 45,
+    playback_priority: 46,
     io_nice: -11,
     report_pause: Span::from_millis(100),
     greeting_deadline: Span::from_millis(5_000),
-    farewell: Span::from_millis(1_000),
     answer: Span::from_millis(5_000),
     file_settles: Span::from_millis(100),
 };

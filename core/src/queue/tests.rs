@@ -118,3 +118,22 @@ fn no_device_gets_more_than_it_has_room_for_or_less_than_it_began_with() {
     assert!(!large.on_look(Instant::ZERO, 0) && large.periods() == 8);
     assert!(!large.on_look(Instant::ZERO.plus(Span::from_millis(60_000)), 7 * PERIOD) && large.periods() == 8);
 }
+
+#[test]
+fn who_takes_as_long_to_make_sound_as_what_is_left_lasts_gets_a_longer_queue_before_it_is_dry() {
+    let at = |us: u64| Instant::from_micros(1_000_000 + us);
+    for (left, took_us, longer) in [
+        (PERIOD, 0, false),
+        (PERIOD, 1_900, false),
+        (PERIOD, 2_100, true),
+        (PERIOD, 3_900, true),
+        (2 * PERIOD, 3_900, false),
+        // It stood still for longer than any queue.
+        (PERIOD, 20_000, false),
+    ] {
+        let mut queue = Queue::new(PERIOD, TIMING.playback_periods, TIMING.capture_periods);
+        queue.on_look(at(0), left);
+        assert_eq!(queue.on_sound(at(took_us)), longer, "{left} {took_us}");
+        assert_eq!(queue.periods(), TIMING.playback_periods + u32::from(longer));
+    }
+}

@@ -162,7 +162,8 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("soundpost: {error}");
+            // Where that cannot be said, the code says enough.
+            let _ = writeln!(std::io::stderr(), "soundpost: {error}");
             ExitCode::FAILURE
         }
     }

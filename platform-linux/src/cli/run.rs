@@ -22,18 +22,16 @@ impl Run {
 
 /// Says that the daemon is ready, and what to do with it.
 fn announce(status: &Status) {
-    let capture = &status.capture;
-    println!("soundpost {} is ready on {}", status.version, status.socket);
-    println!("  capture   {}", in_lines(&capture.device.device));
-    println!(
-        "            {} · {} kbit/s · {} ms frames",
-        capture.quality,
-        capture.bitrate_bps / 1000,
-        capture.frame_ms
+    let (capture, playback) = (&status.capture, in_lines(&status.playback.device.device));
+    let (version, socket, captured) = (&status.version, &status.socket, in_lines(&capture.device.device));
+    let (quality, kbps, frame) = (&capture.quality, capture.bitrate_bps / 1000, capture.frame_ms);
+    let text = format!(
+        "soundpost {version} is ready on {socket}\n  capture   {captured}\n            {quality} · {kbps} kbit/s · \
+         {frame} ms frames\n  playback  {playback}\n"
     );
-    println!("  playback  {}", in_lines(&status.playback.device.device));
-    if let Some(url) = &status.http {
-        println!("  control   {url}");
+    let control = status.http.as_ref().map(|url| format!("  control   {url}\n")).unwrap_or_default();
+    if let Err(error) = super::print(&(text + &control)) {
+        tracing::debug!("nobody was told that the daemon is ready: {error}");
     }
 }
 

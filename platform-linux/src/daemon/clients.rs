@@ -46,11 +46,10 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
         let greeting = introduce(&hub, &client, &mut room);
         let deadline = Duration::from_micros(TIMING.greeting_deadline.as_micros());
         let joined = tokio::time::timeout(deadline, greeting).await;
-        let mut place = Some(place);
+        drop(place);
         let late = || End::Fault(ErrorCode::Unexpected, format!("no Hello within {} s", deadline.as_secs()));
         let (id, end) = match joined.unwrap_or_else(|_| Err(late())) {
             Ok((member, leave)) => {
-                place = None;
                 let end = tokio::select! {
                     // Who was told to leave is told nothing more, whatever it sent meanwhile.
                     biased;
@@ -69,12 +68,7 @@ pub(super) fn welcome(hub: &Rc<Hub>, client: UnixSeqpacket) {
             hub.part(id, matches!(end, End::Vanished));
         }
         if let End::Fault(code, text) = &end {
-            // Those that are waited for are bounded in number, like those that are waited to introduce themselves.
-            let place = place.or_else(|| hub.roster.place());
-            let patience = Duration::from_micros(TIMING.farewell.as_micros());
-            let patience = if place.is_some() { patience } else { Duration::ZERO };
-            // One that does not read in time misses it.
-            let _ = tokio::time::timeout(patience, hub.roster.refuse_when_there_is_room(&client, *code, text)).await;
+            hub.roster.refuse(&client, *code, text);
         }
     });
 }

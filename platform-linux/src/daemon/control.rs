@@ -6,6 +6,7 @@ use super::hub::Hub;
 use super::news::What;
 use super::status::MuteStatus;
 use crate::configuration::{Fault, KEYS, Key, Takes, Values};
+use crate::ward::Books;
 use crate::worker::process::name;
 use serde::{Deserialize, Serialize};
 use soundpost_core::config::{Change, Direction};
@@ -249,11 +250,8 @@ fn run(hub: &Hub, direction: Direction, runs: bool) -> Applied {
     };
     let nothing = if runs { runs_already } else { matches!(state, State::Stopped) };
     if !nothing {
-        if runs {
-            books.start();
-        } else {
-            books.stop();
-        }
+        let tell = if runs { Books::start } else { Books::stop };
+        tell(books);
         tracing::info!("{}: {}", name(direction), if runs { "started as asked for" } else { "stopped as asked for" });
     }
     let to = if runs { "running" } else { "stopped" };

@@ -1,5 +1,6 @@
 //! Who is connected, who talks, and who gets which packet.
 
+mod change;
 mod look;
 
 use super::Settings;
@@ -12,16 +13,15 @@ use super::playback::{Hush, PlaybackEnd};
 use super::roster::{Client, Roster};
 use super::status::{BoardStatus, ClientStatus, MuteStatus, Status, WorkerStatus};
 use crate::board::{Amp, Panel};
-use crate::configuration::{Change, Live, Values};
+use crate::configuration::{Live, Values};
 use crate::direction::{Rejected, State};
 use crate::gpio::Edges;
 use crate::rt::now;
 use crate::ward::Books;
 use crate::worker::{Link, Ready, Word};
 use soundpost_core::capacity::STATUS_CLIENTS_MAX;
-use soundpost_core::config::{BOARD, Change as StreamChange, Direction, Stream, Tuning};
+use soundpost_core::config::{BOARD, Direction, Stream};
 use soundpost_core::meter::AudioMetrics;
-use soundpost_core::redundancy;
 use soundpost_core::time::Instant;
 use soundpost_core::wire::{Additions, ErrorCode, Frame, Header, Report, Role, Welcome};
 use std::cell::{Cell, RefCell};
@@ -354,84 +354,6 @@ impl Hub {
             client.redundancy.observe(now(), report);
         }
         self.prepare_encoder();
-    }
-
-    /// Tells the encoder what loss to expect, if that is another than before.
-    fn prepare_encoder(&self) {
-        let stream = self.settings.borrow().stream;
-        let percent = self.needed(&stream);
-        if percent != stream.tuning.expected_loss_percent {
-            tracing::info!("capture: the encoder is prepared for {percent} % of loss");
-            let (asked, _) = self.capture.borrow().generations();
-            self.code(stream, asked);
-        }
-    }
-
-    /// The loss that the encoder of this stream is to expect.
-    fn needed(&self, stream: &Stream) -> u8 {
-        let clients = self.roster.clients.borrow();
-        let needs = clients.values().filter(|client| client.role == Role::Listener).map(Client::need);
-        redundancy::in_band(stream, redundancy::shared(needs))
-    }
-
-    /// Codes this from now on.
-    fn code(&self, stream: Stream, generation: u32) {
-        let tuning = Tuning { expected_loss_percent: self.needed(&stream), ..stream.tuning };
-        let mut settings = self.settings.borrow_mut();
-        settings.stream = Stream { tuning, ..stream };
-        self.capture.borrow_mut().wish(settings.stream, settings.capture_gain, generation);
-    }
-
-    /// How often what is wished changed.
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation.get()
-    }
-
-    /// Does what is wished from now on, as far as it can be done without a restart of the daemon. Returns the number of
-    /// this change, and what of the captured stream changes.
-    pub(super) fn adopt(&self, live: Live) -> (u32, StreamChange) {
-        let generation = self.generation.get().wrapping_add(1);
-        self.generation.set(generation);
-        let effective = live.effective();
-        let changes = self.live.borrow().effective().diff(effective);
-        let quality = self.governor.borrow_mut().wish(effective.values());
-        let stream = effective.values().stream_at(quality);
-        let before = {
-            let mut settings = self.settings.borrow_mut();
-            let before = settings.stream;
-            settings.follow(effective, quality);
-            before
-        };
-        self.code(stream, generation);
-        let settings = self.settings.borrow();
-        self.playback.borrow_mut().wish(settings.playback_gain, settings.playout, generation);
-        let change = before.diff(settings.stream);
-        drop(settings);
-        *self.live.borrow_mut() = live;
-        for change in changes {
-            if let Change::Device(direction) = change {
-                self.replace_worker(direction);
-            }
-        }
-        (generation, change)
-    }
-
-    /// A fresh worker goes on with the settings as they are now. One that was given up is tried again.
-    fn replace_worker(&self, direction: Direction) {
-        let books = &self.books[direction as usize];
-        if books.gave_up() { books.start() } else { books.replace() }
-    }
-
-    /// Looks at what was measured, and uses another preset if that asks for it.
-    pub(super) fn govern(&self) {
-        let late = self.capture.borrow().report().work.late;
-        let turns = self.capture.borrow().turns();
-        let decision = self.governor.borrow_mut().look(&self.roster, turns, late);
-        let Some(decision) = decision else { return };
-        let stream = self.live.borrow().effective().values().stream_at(decision.quality);
-        self.settings.borrow_mut().quality = decision.quality;
-        let (asked, _) = self.capture.borrow().generations();
-        self.code(stream, asked);
     }
 
     /// Takes a packet from a talker and hands it to the playback worker.

@@ -26,6 +26,7 @@ pub mod status;
 use crate::board::{self, Amp, Parts, Wiring};
 use crate::configuration::{Effective, Live};
 use crate::gpio::{Edges, GpioError};
+use crate::handed;
 use crate::http::{self, Counter, HttpError, Listen};
 use crate::pcm::Choice;
 use crate::rt;
@@ -134,11 +135,16 @@ pub fn run(
     on_ready: impl FnOnce(&status::Status),
     on_tick: Option<fn(&status::Status)>,
 ) -> Result<(), RunError> {
-    let settings = live.effective().settings(log_level);
+    let mut settings = live.effective().settings(log_level);
+    let handed = handed::socket()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let _inside = runtime.enter();
     // The socket first: a second daemon must not touch the devices of the one that runs.
-    let socket = PublicSocket::bind(&settings.socket, !settings.allow.is_empty())?;
+    let socket = match handed {
+        Some((socket, path)) => PublicSocket::take(socket, path)?,
+        None => PublicSocket::bind(&settings.socket, !settings.allow.is_empty())?,
+    };
+    socket.path().clone_into(&mut settings.socket);
     let counter = Counter::open(settings.listen, settings.token_file.as_deref())?;
     access::make_room_for(settings.clients_max);
     // The pins before the microphone: one whose lamp or switch is missing is not opened at all.

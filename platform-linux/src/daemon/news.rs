@@ -4,13 +4,13 @@
 //! has a [`Follower`], a place in the row, and reads when it can. One that falls behind further than what is kept is told
 //! how many it missed.
 
+use crate::daytime::since_1970;
 use serde::Serialize;
 use soundpost_core::capacity::NEWS_KEPT;
 use soundpost_core::config::Direction;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
 /// What a change is of.
@@ -179,10 +179,6 @@ impl Follower {
             fresh.await;
         }
     }
-}
-
-fn since_1970() -> std::time::Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]

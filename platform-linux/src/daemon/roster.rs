@@ -188,32 +188,18 @@ impl Roster {
             return Err((ErrorCode::TooFast, text));
         }
         self.allowed.check(user, group).map_err(|text| (ErrorCode::Forbidden, text))?;
-        self.place().ok_or_else(|| {
+        let place = (Rc::strong_count(&self.antechamber) <= self.most).then(|| Rc::clone(&self.antechamber));
+        place.ok_or_else(|| {
             let text = format!("{} clients have not introduced themselves yet; try again later", self.most);
             (ErrorCode::TooManyClients, text)
         })
     }
 
-    /// A place for somebody who is no member, free again when it is dropped; `None` when all are taken.
-    pub(super) fn place(&self) -> Option<Rc<()>> {
-        (Rc::strong_count(&self.antechamber) <= self.most).then(|| Rc::clone(&self.antechamber))
-    }
-
-    /// Sends a peer away: says why if there is room, counts it, and logs it unless there was too much of that of late.
+    /// Sends a peer away: says why, counts it, and logs it unless there was too much of that of late.
     pub(super) fn refuse(&self, socket: &UnixSeqpacket, code: ErrorCode, text: &str) {
-        self.note_refusal(socket, code, text);
-        let _ = socket::send_fault(socket, code, text);
-    }
-
-    /// The same, and waits until there is room: for one who floods and does not read.
-    pub(super) async fn refuse_when_there_is_room(&self, socket: &UnixSeqpacket, code: ErrorCode, text: &str) {
-        self.note_refusal(socket, code, text);
         if socket::send_fault(socket, code, text) == Sent::Full {
-            let _ = socket.send(&socket::fault(code, text)).await;
+            tracing::debug!("a client that is sent away cannot be told why: the kernel grants too little room");
         }
-    }
-
-    fn note_refusal(&self, socket: &UnixSeqpacket, code: ErrorCode, text: &str) {
         if let Some(count) = self.refusals.get(usize::from(code as u16).wrapping_sub(1)) {
             count.set(count.get() + 1);
         }
@@ -334,7 +320,7 @@ impl Roster {
     /// Nothing more will be captured: says goodbye to all listeners.
     pub(super) fn dismiss_listeners(&self) {
         for client in self.clients.borrow().values().filter(|client| client.role == Role::Listener) {
-            let _ = socket::send_control(&*client.socket, Kind::Bye, &[]);
+            let _ = socket::send_last(&client.socket, Kind::Bye, &[]);
             client.leave.notify_one();
         }
     }
@@ -342,7 +328,7 @@ impl Roster {
     /// Says goodbye to everybody.
     pub(super) fn close_all(&self) {
         for client in self.clients.borrow().values() {
-            if socket::send_control(&*client.socket, Kind::Bye, &[]) == Sent::Full {
+            if socket::send_last(&client.socket, Kind::Bye, &[]) == Sent::Full {
                 tracing::debug!("{:?} did not take the goodbye", client.name);
             }
         }

@@ -1,11 +1,13 @@
 //! What the daemon tells about itself: one structure, as JSON for programs and as a table for people.
 
 mod board;
+mod change;
 mod device;
 mod words;
 mod worker;
 
 pub use board::{BoardStatus, RefusalsStatus};
+pub use change::{ChangeStatus, GovernorStatus};
 pub use device::{DeviceStatus, PaceStatus, RecoveriesStatus, WorkStatus};
 pub(super) use device::{reason as device_reason, stuck};
 pub use worker::WorkerStatus;
@@ -143,38 +145,6 @@ pub struct CaptureStatus {
     pub expected_loss_percent: u8,
     /// The pool.
     pub pool: PoolStatus,
-}
-
-/// What looks after the preset.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct GovernorStatus {
-    /// Whether the preset follows what the network and the processor carry.
-    pub adapts: bool,
-    /// The preset that is wished: a better one is never used.
-    pub ceiling: String,
-    /// Why the one in use is used: `user`, `loss`, `delay`, `load`, or `calm` after one of those.
-    pub reason: String,
-    /// How often another one was used, other than by wish.
-    pub turns: u64,
-    /// Packets that listeners lost when it was last looked, in percent; `None` if nobody said so.
-    pub loss_percent: Option<f64>,
-    /// Turns of the audio thread that were late then, in percent.
-    pub late_percent: f64,
-}
-
-/// How far what was asked for is carried out. Each change of the configuration has a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChangeStatus {
-    /// The latest.
-    pub asked: u32,
-    /// The latest that the worker says is in effect.
-    pub applied: u32,
-}
-
-impl ChangeStatus {
-    const fn of((asked, applied): (u32, u32)) -> Self {
-        Self { asked, applied }
-    }
 }
 
 /// Playback.

@@ -142,7 +142,7 @@ impl PlaybackSide {
         let (choice, shown) = (choice.clone(), state.clone());
         let outlook = Outlook { choice, preference, open, shown, openings: opening, pulse: pulse.clone() };
         let watched = Watched::new(&pulse);
-        let thread = AudioThread::spawn("playback", move |stop| {
+        let thread = AudioThread::spawn(Direction::Playback, move |stop| {
             let mut tender = Tender::new(stop, outlook);
             while !stop.is_set() {
                 if let Some(device) = tender.better() {

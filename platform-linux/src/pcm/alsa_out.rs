@@ -165,6 +165,9 @@ impl PcmOut for AlsaOut {
     }
 
     fn write(&mut self, from: &[i16]) -> Result<(), PcmError> {
+        if self.queue.on_sound(now()) {
+            self.configure().map_err(alsa_open::running)?;
+        }
         let Some((converter, room)) = self.converter.as_deref_mut() else {
             self.layout.encode(from, &mut self.raw);
             return self.write_raw(from.len() / self.layout.channels());

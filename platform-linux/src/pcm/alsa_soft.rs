@@ -1,6 +1,7 @@
 //! An open ALSA device whose thresholds change while it runs, on a thread that may not use the heap.
 //!
 //! `alsa::PCM` takes memory for its software parameters each time that they are asked for. Here it does so once.
+#![allow(clippy::mem_forget, reason = "what self_cell writes forgets the guard of a half-made value on purpose")]
 
 use alsa::pcm::{PCM, SwParams};
 use self_cell::self_cell;

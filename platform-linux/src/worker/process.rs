@@ -33,7 +33,9 @@ impl Launch {
                 let mut command = std::process::Command::new("/proc/self/exe");
                 command.arg0("soundpost").arg("--log-level").arg(level.as_str());
                 // What the service manager wants to hear, it hears from the daemon.
-                command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
+                for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"].iter().chain(&crate::handed::VARIABLES) {
+                    command.env_remove(name);
+                }
                 command.arg("worker").arg(name(direction));
                 Child::process(command, theirs)?
             }

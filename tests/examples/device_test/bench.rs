@@ -82,9 +82,10 @@ impl Bench {
         fs::copy(self.folder.join(name), self.folder.join(as_name)).map(|_| ())
     }
 
-    /// The JSON in a file that was written there.
+    /// The JSON in a file that was written there; a copy stays in the folder.
     pub(crate) fn json(&mut self, path: &str) -> Result<Value, Box<dyn Error>> {
         let text = self.guest.get(path)?;
+        fs::write(self.folder.join(path.rsplit('/').next().unwrap_or(path)), &text)?;
         serde_json::from_slice(&text)
             .map_err(|error| format!("{path}: {error}: {}", String::from_utf8_lossy(&text)).into())
     }

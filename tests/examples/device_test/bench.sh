@@ -29,3 +29,24 @@ stop() {
 turn_clock() {
     amixer -q -c Loopback cset "iface=PCM,name='PCM Rate Shift 100000',device=1,subdevice=$1" "$2"
 }
+
+# Puts the numbers of the daemon's processes into $house: its own and its workers'.
+house() {
+    workers=$(soundpost status --json | grep -o '"worker":{[^}]*"pid":[0-9]*' | sed 's/.*://')
+    house="$(cat /tmp/daemon.pid) $workers"
+    set -- $house
+    [ $# = 3 ] && return
+    echo "not three processes: $house"
+    exit 1
+}
+
+# Writes a status of the daemon into a file as soon as a worker has reported anew: a report can be a tenth of a second old.
+fresh() {
+    old=
+    while true; do
+        soundpost status --json >"$1"
+        new=$(grep -o '"stream_samples":[0-9]*' "$1")
+        [ -n "$old" ] && [ "$new" != "$old" ] && return
+        old=$new
+    done
+}

@@ -1,11 +1,11 @@
-//! The process in trouble: it stands still, it ends, it is killed.
+//! The processes in trouble: they stand still, they end, they are killed.
 
 use soundpost_tests::RATE;
 
 use crate::bench::{Bench, count, figure, sentences};
 use crate::table::{Outcome, Row};
 
-/// How long the process stands still, in ms, one after the other. A capture buffer holds 85 ms.
+/// How long the processes stand still, in ms, one after the other. A capture buffer holds 85 ms.
 const STALLS: [u32; 16] = [30, 200, 50, 130, 70, 100, 40, 160, 30, 180, 60, 110, 45, 150, 65, 120];
 const CAPTURE_BUFFER_MS: u32 = 85;
 /// Sound that may be missing beyond the stall: a period of 128 samples, and 5 ms.
@@ -24,17 +24,17 @@ pub(crate) fn stalls(bench: &mut Bench) -> Outcome {
         arecord -q -D hw:Loopback,1,1 -f S16_LE -r 48000 -c 2 -d 36 --buffer-time=400000 /tmp/played.wav &
         recorder=$!
         sleep 6
-        read -r pid </tmp/daemon.pid
-        soundpost status --json >/tmp/before.json
+        house
+        fresh /tmp/before.json
         for pause in {list}; do
             now; from=$now
-            kill -STOP $pid
+            kill -STOP $house
             sleep $pause
-            kill -CONT $pid
+            kill -CONT $house
             now; echo $from $now >>/tmp/stalls
             sleep 1.4
         done
-        soundpost status --json >/tmp/after.json
+        fresh /tmp/after.json
         wait $recorder
         kill $talker
         stop"

@@ -1,6 +1,7 @@
 //! Sound through `snd-aloop`: what is played to one side of a cable is recorded from the other, at the kernel's own
 //! pace. Cable N is played to as `hw:Loopback,0,N` and recorded from as `hw:Loopback,1,N`.
 
+use serde_json::Value;
 use soundpost_tests::RATE;
 use soundpost_tests::measure::{Continuity, Limits, continuity_with};
 
@@ -63,6 +64,12 @@ const SETTLING: f64 = 16.0;
 const JUDGED: f64 = 24.0;
 /// How far off the estimate of a drift may be, in millionths: a cable moves in lumps of 8 ms.
 const OFF_PPM: f64 = 60.0;
+/// How far off what the card is told may be: it is told once here, after 20 s of looking at those lumps, and the resampler
+/// makes up for the rest.
+const TOLD_OFF_PPM: f64 = 150.0;
+
+/// The control of a cable's clock.
+const SHIFT: &str = "PCM Rate Shift 100000";
 
 /// A talker whose card is fast, then slow: the daemon's card has to follow it.
 pub(crate) fn turned_clock(bench: &mut Bench) -> Outcome {
@@ -97,6 +104,17 @@ pub(crate) fn turned_clock(bench: &mut Bench) -> Outcome {
         let off = (drift + f64::from(ppm)).abs();
         let name = |what: &str| format!("{ppm:+} ppm: {what}");
         rows.push(Row::new(&name("drift found"), format!("{:+} ppm", -drift), format!("± {OFF_PPM}"), off <= OFF_PPM));
+        // The daemon's own card can be told, too: the control is the kernel's.
+        let control = late.pointer("/playback/pace/control").and_then(Value::as_str).unwrap_or("–");
+        rows.push(Row::new(&name("its own card has"), control, SHIFT, control == SHIFT));
+        let told = figure(&late, "/playback/pace/ppm");
+        let follows = (told - f64::from(ppm)).abs() <= TOLD_OFF_PPM;
+        rows.push(Row::new(
+            &name("and is told"),
+            format!("{told:+} ppm"),
+            format!("{ppm:+} ± {TOLD_OFF_PPM}"),
+            follows,
+        ));
         let since = |path: &str| figure(&late, path) - figure(&early, path);
         rows.push(Row::at_most(&name("xruns"), since("/playback/device/xruns"), 0.0, ""));
         for path in ["/playback/concealed_ms", "/playback/held_ms"] {

@@ -35,7 +35,7 @@ const TESTS: [Test; 8] = [
     ("loop", "speech through a loop of the kernel, captured and played", loops::both_ways),
     ("sleep", "the kernel puts every device to sleep and wakes them, while they play", states::sleeps),
     ("restart", "the daemon is ended, and killed, and started again", faults::restarts),
-    ("stall", "the process stands still for 30 to 200 ms, again and again", faults::stalls),
+    ("stall", "the processes stand still for 30 to 200 ms, again and again", faults::stalls),
     ("queue", "held up for a moment, the delay grows and comes back", states::comes_back),
     ("usb", "a USB card is pulled out while it plays, and plugged in again", usb::replugged),
     ("clock", "a card whose clock is turned by 300 millionths is followed", loops::turned_clock),

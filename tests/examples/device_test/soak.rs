@@ -1,5 +1,7 @@
 //! For long: both directions at once, and nothing may be lost or grow.
 
+use serde_json::Value;
+
 use crate::bench::{Bench, figure, sentences};
 use crate::table::{Outcome, Row};
 
@@ -7,8 +9,10 @@ use crate::table::{Outcome, Row};
 const WARM_UP: u64 = 10;
 /// Looks at memory and descriptors.
 const LOOKS: u64 = 20;
-/// Memory may differ by so much from look to look: allocators give back late.
+/// Memory of all processes may differ by so much from look to look: allocators give back late.
 const GROWTH_KIB: f64 = 64.0;
+/// A period of 128 samples, in ms.
+const PERIOD_MS: f64 = 128.0 / 48.0;
 
 /// Captures from a cable for a listener, plays a talker on another cable.
 pub(crate) fn soak(bench: &mut Bench) -> Outcome {
@@ -22,11 +26,12 @@ pub(crate) fn soak(bench: &mut Bench) -> Outcome {
         soundpost listen -o null >/tmp/listen.log 2>&1 &
         soundpost talk -i 'file:/tmp/speech.wav?loop' >/tmp/talk.log 2>&1 &
         sleep {WARM_UP}
-        read -r pid </tmp/daemon.pid
+        house
+        statuses=$(printf '/proc/%s/status ' $house) folders=$(printf '/proc/%s/fd ' $house)
         soundpost status --json >/tmp/early.json
         for _ in $(seq {LOOKS}); do
             sleep {pause}
-            echo $(sed -n 's/^VmRSS:[^0-9]*\\([0-9]*\\) kB/\\1/p' /proc/$pid/status) $(ls /proc/$pid/fd | wc -l) >>/tmp/looks
+            echo $(awk '/^VmRSS/ {{ sum += $2 }} END {{ print sum }}' $statuses) $(ls $folders | grep -c '^[0-9]') >>/tmp/looks
         done
         soundpost status --json >/tmp/late.json
         stop
@@ -64,5 +69,23 @@ pub(crate) fn soak(bench: &mut Bench) -> Outcome {
     ] {
         rows.push(Row::at_most(&path[1..].replace('/', " "), since(path), 0.0, ""));
     }
+    rows.extend(work(&early, &late, passed));
     Ok(rows)
+}
+
+/// What the codec took, beside the time that there is for it, and turns of the threads that took longer than a period.
+fn work(early: &Value, late: &Value, seconds: f64) -> Vec<Row> {
+    let frame = figure(late, "/capture/frame_ms");
+    let made = [("capture", "a frame is coded", frame), ("playback", "a period is made", PERIOD_MS)];
+    let rows = made.into_iter().flat_map(|(side, what, there_is)| {
+        let work = |name: &str| format!("/{side}/device/work/{name}");
+        let taken = figure(late, &work("p999_us")) / 1e3;
+        let turns = |status: &Value| (0..4).map(|n| figure(status, &work(&format!("late_turns/{n}")))).sum::<f64>();
+        let allowed = seconds * 1e3 / PERIOD_MS / 1e3;
+        [
+            Row::at_most(&format!("{what} in, but for one in a thousand"), taken, there_is, "ms"),
+            Row::at_most(&format!("{side}: turns longer than a period"), turns(late) - turns(early), allowed, ""),
+        ]
+    });
+    rows.collect()
 }

@@ -76,7 +76,7 @@ fn state(status: &Value, side: &str, wanted: &str) -> Row {
     Row::new(&format!("{side} is"), found, wanted, found == wanted)
 }
 
-/// Stops of the process that a longer queue would have covered, in ms.
+/// Stops of the processes that a longer queue would have covered, in ms.
 const HICCUPS: [u32; 8] = [9, 11, 10, 12, 9, 11, 10, 12];
 /// A period of 128 samples, in ms.
 const PERIOD_MS: f64 = 128.0 / 48.0;
@@ -96,9 +96,9 @@ pub(crate) fn comes_back(bench: &mut Bench) -> Outcome {
         soundpost talk -i tone:1000 >/tmp/talk.log 2>&1 &
         sleep 12
         look
-        read -r pid </tmp/daemon.pid
+        house
         for pause in {list}; do
-            kill -STOP $pid; sleep $pause; kill -CONT $pid
+            kill -STOP $house; sleep $pause; kill -CONT $house
             sleep 0.3
         done
         look

@@ -10,13 +10,16 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+/// The status of the answer; method, path, header lines and body of the request; what the answer names.
+type Case<'a> = (u16, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, &'a str);
+
 #[test]
 fn what_is_wrong_is_named_with_its_value_and_what_is_allowed() {
     let house = House::open(&[]);
     let json = ("Content-Type", "application/json");
     let long = "x".repeat(HTTP_BODY_MAX + 1);
     let origin = ("Origin", "http://evil.example");
-    let cases: &[(u16, &str, &str, &[(&str, &str)], &str, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (404, "GET", "/nothing", &[], "", "/api/v1/status"),
         (404, "GET", "/api/v1/status/", &[], "", "/api/v1/status"),
         (405, "DELETE", "/api/v1/status", &[], "", "GET, HEAD"),

@@ -147,6 +147,30 @@ fn policy(line: &str) -> Option<String> {
     Some(format!("a number in `{call}…)`"))
 }
 
+/// What tells the time of day.
+const WALL_CLOCKS: [&str; 8] = [
+    "SystemTime",
+    "UNIX_EPOCH",
+    "Realtime",
+    "RealtimeCoarse",
+    "CLOCK_REALTIME",
+    "CLOCK_REALTIME_COARSE",
+    "gettimeofday",
+    "chrono",
+];
+
+/// What runs on a device never asks what time of day it is, but for what is shown to people: somebody may set that clock
+/// at any moment. That a sandbox lets it be asked is another thing.
+pub(super) fn nobody_asks_the_time_of_day(source: &Source) -> Vec<String> {
+    let on_device =
+        ["core/src/", "client/src/", "platform-linux/src/"].iter().any(|place| source.path.starts_with(place));
+    if !on_device || source.path == "platform-linux/src/daytime.rs" {
+        return Vec::new();
+    }
+    let found = words(&source.plain).filter(|(_, word)| WALL_CLOCKS.contains(word));
+    found.map(|(line, word)| at(source, line, &format!("`{word}`: that clock jumps; take the monotonic one"))).collect()
+}
+
 /// Entries of [`ALLOWED`] that allow nothing.
 pub(super) fn allowances_are_used(sources: &[Source]) -> Vec<String> {
     let used = |path: &str, text: &str| sources.iter().any(|s| s.path == path && s.plain.contains(text));
@@ -276,6 +300,16 @@ mod tests {
         ] {
             assert!(platforms_have_no_policy(&linux(text)).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_wall_clock_is_caught() {
+        for text in ["let a = SystemTime::now();", "clock_gettime(ClockId::Realtime)", "libc::CLOCK_REALTIME"] {
+            assert_eq!(nobody_asks_the_time_of_day(&linux(text)).len(), 1, "{text}");
+            assert!(nobody_asks_the_time_of_day(&Source::new("platform-sim/src/cli/swarm.rs", text)).is_empty());
+        }
+        assert!(nobody_asks_the_time_of_day(&linux("clock_gettime(ClockId::Monotonic) // SystemTime")).is_empty());
+        assert!(nobody_asks_the_time_of_day(&linux("libc::SYS_gettimeofday,")).is_empty());
     }
 
     #[test]

@@ -124,8 +124,7 @@ pub(super) fn text(shop: &Shop) -> String {
 }
 
 fn unix_time() -> f64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.unwrap_or_default().as_secs_f64()
+    crate::daytime::since_1970().as_secs_f64()
 }
 
 /// For labels.
