@@ -3,7 +3,7 @@
 //! Everything is served by the daemon's one thread, between two packets, so everything is bounded: connections, heads and
 //! bodies in size and in time, and how often all together may ask. Nobody is waited for: what a peer does not take stays
 //! with its own connection, and one that takes nothing is cut off by the kernel. Who is let in is asked first
-//! ([`guard`]): a page of another site is not, whatever it calls us, and nobody beyond this machine without a token.
+//! (`guard`): a page of another site is not, whatever it calls us, and nobody beyond this machine without a token.
 
 mod body;
 mod events;
