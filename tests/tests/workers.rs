@@ -359,7 +359,7 @@ fn the_service_manager_hears_of_the_start_the_watchdog_and_the_end() {
     daemon.signal(libc::SIGUSR1);
     daemon.wait_for_line(|line| line.contains("status {") && line.contains("\"worker\":{"), SOON);
     daemon.signal(libc::SIGHUP);
-    daemon.wait_for_line(|line| line.contains("given up are tried again"), SOON);
+    daemon.wait_for_line(|line| line.contains("the configuration was read again"), SOON);
     daemon.signal(libc::SIGTERM);
     while hear() != "STOPPING=1" {}
     assert!(daemon.wait_exit(SOON).success());
