@@ -88,7 +88,8 @@ fn run(options: Options) -> Result<(), String> {
 
 fn next_things(program: &str) -> String {
     format!(
-        "soundpost starts now; Ctrl-C ends it. In a second terminal, try:\n\
+        "soundpost starts now; Ctrl-C ends it. The address that it prints after `control` shows in a browser\n\
+         how it is doing. In a second terminal, try:\n\
          \x20 {program} listen                    hear what this machine captures\n\
          \x20 {program} talk -i file:hello.wav    play a recording through it\n\
          \x20 {program} status                    see how it is doing\n\
