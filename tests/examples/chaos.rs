@@ -1,7 +1,8 @@
 //! Everything at once, for minutes: workers that are killed, faulted and stopped, packets full of noise, clients that come
 //! by the hundred to vanish, flood or stall, no descriptors left, no room on the disk for any line of the log, a wall clock
-//! that jumps by years every second, and no socket file. One listener and one talker stay connected and never reconnect. `cargo xtask chaos` runs it; its last lines say what was heard and what is left, and it fails if that
-//! is not what was promised.
+//! that jumps by years every second, and no socket file. One listener and one talker stay connected and never reconnect.
+//! `cargo xtask chaos` runs it; its last lines say what was heard and what is left, and it fails if that is not what was
+//! promised.
 
 use serde_json::Value;
 use soundpost_core::capacity::PAYLOAD_MAX;
@@ -329,6 +330,9 @@ async fn run(length: Duration, seed: u64) {
     judge_losses(&status, &heard);
     assert!(after <= before, "no descriptor is lost");
     assert!(!talker.is_finished(), "the talker is still connected");
+    talker.abort();
+    let free = |status: &Value| ["capture", "playback"].iter().all(|way| status[way]["pool"]["in_use"] == 0);
+    house.status_when("every slot free", free).await;
 }
 
 /// Half of the deaths are heard for no longer than was promised. (Each was judged by itself, too.)

@@ -57,9 +57,12 @@ impl Ledger {
             self.frame = frame;
         }
         if frame != self.frame {
-            // Frames become another length between two turns, or after the one frame that a turn completes.
-            self.samples_before += (frames - self.frames_before) * self.frame;
-            (self.frame, self.frames_before) = (frame, frames);
+            // Frames become another length in the middle of a turn: of those that it completed, the last ones are new. How
+            // many is what stream time says, and more than those there cannot be.
+            let all = frames - self.frames_before;
+            let samples = |new: u64| self.samples_before + (all - new) * self.frame + new * frame;
+            let new = (0..=all).find(|new| stream_time.wrapping_sub(samples(*new)) < frame).unwrap_or(0);
+            (self.samples_before, self.frame, self.frames_before) = (samples(new), frame, frames);
         }
         let gathered = stream_time.wrapping_sub(self.samples_before + (frames - self.frames_before) * frame);
         if gathered > frame {
