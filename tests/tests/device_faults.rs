@@ -145,7 +145,8 @@ fn a_device_that_fails_for_ever_is_tried_less_and_less_and_costs_nothing() {
     let house = House::open(Wishes::default());
     house.microphone.change(|wishes| wishes.io_errno = libc::EIO as u32);
     let status = house.wait_for("capture", "lost");
-    assert!(status["capture"]["device"]["reason"].as_str().is_some_and(|why| why.contains("Input/output error")));
+    let why = &status["capture"]["device"]["reason"];
+    assert!(why.as_str().is_some_and(|why| why.contains("Input/output error")), "{why}");
     // The quick attempts are over after three seconds.
     assert!(until(SOON, || house.microphone.seen().opens >= 8), "it is not tried");
     let (began, cpu, opens) = (Instant::now(), house.cpu("capture"), house.microphone.seen().opens);
