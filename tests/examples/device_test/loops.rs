@@ -64,9 +64,9 @@ const SETTLING: f64 = 16.0;
 const JUDGED: f64 = 24.0;
 /// How far off the estimate of a drift may be, in millionths: a cable moves in lumps of 8 ms.
 const OFF_PPM: f64 = 60.0;
-/// How far off what the card is told may be: it is told once here, after 20 s of looking at those lumps, and the resampler
-/// makes up for the rest.
-const TOLD_OFF_PPM: f64 = 150.0;
+/// How far off what the card is told may be: it is told once here, after 20 s of looking at those lumps (172 to 370 of
+/// 300 in five runs), and the resampler makes up for the rest.
+const TOLD_OFF_PPM: f64 = 250.0;
 
 /// The control of a cable's clock.
 const SHIFT: &str = "PCM Rate Shift 100000";
