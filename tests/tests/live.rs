@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(30);
 /// Changes, if nobody says otherwise by `SOUNDPOST_CHANGES`; each of [`DEVICE_EVERY`] is to another device.
-const CHANGES: usize = 192;
+const CHANGES: usize = 96;
 const DEVICE_EVERY: usize = 24;
 /// A controller may ask fifty times a second; so many take turns.
 const CONTROLLERS: usize = 4;
@@ -325,7 +325,10 @@ fn hundreds_of_changes_are_not_heard_and_other_devices_for_no_longer_than_they_t
                 ("capture.content", content.name()),
                 ("capture.frame", frame.name()),
             ];
-            assert!(matches!(conductor.set(&said), How::Retuned | How::Reshaped), "{said:?}");
+            let how = conductor.set(&said);
+            // What came with another device may be the next in the row.
+            let is_there = how == How::Nothing && n % DEVICE_EVERY == 0;
+            assert!(is_there || matches!(how, How::Retuned | How::Reshaped), "{said:?}");
             conductor.hear(HEARD);
         }
     }

@@ -43,7 +43,7 @@ use soundpost_core::config::{Direction, Gain, Playout, Quality, Stream};
 use soundpost_core::quality::OBSERVE_EVERY;
 use std::path::PathBuf;
 use std::rc::Rc;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::LocalSet;
 
 /// What the daemon is asked to do.
@@ -170,10 +170,12 @@ pub fn run(
         }
         return Err(error);
     }
+    // Before anybody is told that it is ready: who then ends it at once ends it in order.
+    let signals = Signals::catch()?;
     on_ready(&hub.status());
     let manager = Manager::from_environment();
     manager.say("READY=1\nSTATUS=Capture and playback run");
-    LocalSet::new().block_on(&runtime, serve(hub, keepers, Doors { socket, counter }, on_tick, &manager))?;
+    LocalSet::new().block_on(&runtime, serve(hub, keepers, Doors { socket, counter }, signals, on_tick, &manager))?;
     Ok(())
 }
 
@@ -192,18 +194,34 @@ struct Doors {
     counter: Option<Counter>,
 }
 
+/// What the system or a person says to the process.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    dump: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            dump: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
+
 /// Serves clients and hands packets on until a signal comes.
 async fn serve(
     hub: Rc<Hub>,
     keepers: [Keeper; 2],
     Doors { mut socket, counter }: Doors,
+    Signals { mut interrupt, mut terminate, mut hangup, mut dump }: Signals,
     on_tick: Option<fn(&status::Status)>,
     manager: &Manager,
 ) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut dump = signal(SignalKind::user_defined1())?;
     let mut meals = manager.meals();
     let workers = keepers.map(|keeper| tokio::task::spawn_local(keeper.follow()));
     let pins = hub.has_pins().then(|| tokio::task::spawn_local(tend_pins(Rc::clone(&hub))));
