@@ -23,7 +23,6 @@ use crate::{Additions, Direction, Error, Event, Heard, Hello, Kind, Role, Verb, 
 use crate::{done, understand};
 use soundpost_core::wire::{ARGUMENTS_MAX, COMMAND_LEAD, Command, Mute, emit_direction};
 use std::io;
-
 use std::path::Path;
 use tokio_seqpacket::UnixSeqpacket;
 

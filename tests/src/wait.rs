@@ -12,14 +12,19 @@ pub fn until(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
 }
 
 /// Evaluates `attempt` until it yields something or the deadline has passed.
-pub fn until_some<T>(deadline: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+pub fn until_some<T>(deadline: Duration, attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    until_some_every(PAUSE, deadline, attempt)
+}
+
+/// The same for what may not be asked so often.
+pub fn until_some_every<T>(pause: Duration, deadline: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + deadline;
     loop {
         let result = attempt();
         if result.is_some() || Instant::now() >= end {
             return result;
         }
-        thread::park_timeout(PAUSE);
+        thread::park_timeout(pause);
     }
 }
 

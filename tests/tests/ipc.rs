@@ -5,9 +5,8 @@ use soundpost_client::{Additions, Direction, Error, ErrorCode, Event, Heard, Hel
 use soundpost_core::config::LIMITS;
 use soundpost_core::wire::{self, HEADER_LEN, Outcome};
 use soundpost_tests::proc::Program;
-use soundpost_tests::until;
+use soundpost_tests::{until, until_some_every};
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -44,11 +43,12 @@ impl House {
     /// Whether the status comes to be so. Not asked more often than a client may.
     fn comes_to(&self, mut holds: impl FnMut(&serde_json::Value) -> bool) -> bool {
         let mut controller = blocking::Controller::connect(&self.socket(), "watch", Some(SOON)).expect("a controller");
-        until(SOON, || {
-            thread::park_timeout(Duration::from_millis(20));
+        let pace = Duration::from_millis(20);
+        let found = until_some_every(pace, SOON, || {
             let json = controller.status().expect("a status");
-            holds(&serde_json::from_str(&json).expect("JSON"))
-        })
+            holds(&serde_json::from_str(&json).expect("JSON")).then_some(())
+        });
+        found.is_some()
     }
 
     fn status(&self) -> serde_json::Value {

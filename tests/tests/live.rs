@@ -10,6 +10,7 @@ use soundpost_linux::daemon::control::{Applied, How};
 use soundpost_linux::opus::OpusDecoder;
 use soundpost_linux::rt::AudioThread;
 use soundpost_tests::proc::Program;
+use soundpost_tests::{until_some_every, wav};
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
 use std::ops::Range;
@@ -42,18 +43,6 @@ fn chirp(n: u64) -> f64 {
     let t = (n % PERIOD) as f64 / 48_000.0;
     let slow = 2.0 * PI / 4.0;
     8_000.0 * (2.0 * PI * (800.0 * t + 500.0 / slow * (1.0 - (slow * t).cos()))).sin()
-}
-
-fn record(path: &Path) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 48_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut file = hound::WavWriter::create(path, spec).expect("a file");
-    (0..PERIOD).for_each(|n| file.write_sample(chirp(n) as i16).expect("room"));
-    file.finalize().expect("a whole file");
 }
 
 /// What was heard, sample by sample of stream time; what is missing is silence.
@@ -244,11 +233,9 @@ impl Conductor {
 
     /// Waits until so much more of the stream has been captured.
     fn hear(&mut self, samples: u64) {
-        let (end, began) = (self.time() + samples, Instant::now());
-        while self.time() < end {
-            assert!(began.elapsed() < SOON, "stream time stands still");
-            std::thread::sleep(PACE);
-        }
+        let end = self.time() + samples;
+        let heard = until_some_every(PACE, SOON, || (self.time() >= end).then_some(()));
+        heard.expect("stream time goes on");
     }
 
     /// Sets these and waits until the worker says that they are in effect; how that came.
@@ -258,15 +245,13 @@ impl Conductor {
         let applied: Applied = serde_json::from_str(&answer).expect("JSON");
         let hows = applied.changes.iter().map(|change| change.how).filter(|how| *how != How::Nothing);
         let Some(how) = hows.max_by_key(|how| *how as u8) else { return How::Nothing };
-        loop {
+        let in_effect = until_some_every(PACE, SOON, || {
             let status = self.status();
             let applied_now = status["capture"]["changes"]["applied"].as_u64().expect("a number");
-            if applied_now >= u64::from(applied.generation) && status["capture"]["worker"]["state"] == "running" {
-                break;
-            }
-            assert!(began.elapsed() < SOON, "{said:?}: {status}");
-            std::thread::sleep(PACE);
-        }
+            let runs = status["capture"]["worker"]["state"] == "running";
+            (runs && applied_now >= u64::from(applied.generation)).then_some(())
+        });
+        assert!(in_effect.is_some(), "{said:?}: {}", self.status());
         self.took.entry(how.to_string()).or_default().push(began.elapsed());
         how
     }
@@ -294,7 +279,7 @@ fn hundreds_of_changes_are_not_heard_and_other_devices_for_no_longer_than_they_t
     let count = std::env::var("SOUNDPOST_CHANGES").map_or(CHANGES, |text| text.parse().expect("a number"));
     let dir = tempfile::tempdir().expect("a directory");
     let devices = ["a.wav", "b.wav"].map(|name| {
-        record(&dir.path().join(name));
+        wav::write(&dir.path().join(name), (0..PERIOD).map(|n| chirp(n) as i16));
         format!("file:{}?loop", dir.path().join(name).display())
     });
     let socket: PathBuf = dir.path().join("s.sock");

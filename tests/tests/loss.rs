@@ -5,7 +5,7 @@ use soundpost_core::codec::opus_rebuilds;
 use soundpost_core::wire::{self, Additions, Flags, HEADER_LEN, Header, Hello, Kind, Report, Role, Welcome, redundant};
 use soundpost_tests::proc::Program;
 use soundpost_tests::speech::{speech, to_i16};
-use soundpost_tests::until;
+use soundpost_tests::{until, wav};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,16 +52,8 @@ fn client<'a>(status: &'a Value, role: &str) -> Option<&'a Value> {
 /// Spoken words as an endless recording.
 fn voice(folder: &Path) -> String {
     let path = folder.join("voice.wav");
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 48_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut wav = hound::WavWriter::create(&path, spec).expect("a file");
     let words = speech("The quick brown fox jumps over the lazy dog, again and again.", 8.0);
-    to_i16(&words).into_iter().for_each(|sample| wav.write_sample(sample).expect("room on the disk"));
-    wav.finalize().expect("a whole file");
+    wav::write(&path, to_i16(&words));
     format!("file:{}?loop", path.display())
 }
 

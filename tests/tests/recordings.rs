@@ -3,22 +3,11 @@
 use soundpost_tests::measure::followed;
 use soundpost_tests::proc::Program;
 use soundpost_tests::speech::{speech, to_f32, to_i16};
+use soundpost_tests::wav;
 use std::path::Path;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
-
-fn write_wav(path: &Path, signal: &[f32]) {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 48_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut writer = hound::WavWriter::create(path, spec).expect("a file");
-    to_i16(signal).into_iter().for_each(|value| writer.write_sample(value).expect("a sample"));
-    writer.finalize().expect("a header");
-}
 
 /// The left, or only, channel.
 fn read_wav(path: &Path) -> Vec<f32> {
@@ -42,7 +31,7 @@ fn is_recorded_whole() -> bool {
     let at = |name: &str| dir.path().join(name);
     let (socket, said) = (at("s.sock").display().to_string(), at("said.wav"));
     let words = speech("The birch canoe slid on the smooth planks.", 2.5);
-    write_wav(&said, &words);
+    wav::write(&said, to_i16(&words));
     let playback = format!("file:{}", at("heard.wav").display());
     let mut daemon = Program::spawn(&["run", "--capture", "null", "--playback", &playback, "--socket", &socket], &[]);
     daemon.wait_for_line(|line| line.contains("is ready"), SOON);
@@ -69,7 +58,7 @@ fn listeners_are_told_when_the_recording_is_over() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = |name: &str| dir.path().join(name);
     let (socket, source) = (at("s.sock").display().to_string(), at("source.wav"));
-    write_wav(&source, &speech("The birch canoe slid on the smooth planks.", 2.0));
+    wav::write(&source, to_i16(&speech("The birch canoe slid on the smooth planks.", 2.0)));
     let capture = format!("file:{}", source.display());
     let daemon = Program::spawn(&["run", "--capture", &capture, "--playback", "null", "--socket", &socket], &[]);
     daemon.wait_for_line(|line| line.contains("is ready"), SOON);

@@ -4,8 +4,9 @@ use soundpost_client::Heard;
 use soundpost_client::blocking::{Controller, Listener};
 use soundpost_linux::daemon::control::{Applied, How};
 use soundpost_tests::proc::Program;
+use soundpost_tests::until_some_every;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
 /// A controller may ask fifty times a second.
@@ -49,15 +50,13 @@ fn status(controller: &mut Controller) -> serde_json::Value {
 }
 
 fn status_when(controller: &mut Controller, wanted: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
-    let end = Instant::now() + SOON;
-    loop {
-        let status = status(controller);
-        if wanted(&status) {
-            return status;
-        }
-        assert!(Instant::now() < end, "{status}");
-        std::thread::sleep(PACE);
-    }
+    let mut last = serde_json::Value::Null;
+    let found = until_some_every(PACE, SOON, || {
+        last = status(controller);
+        wanted(&last).then_some(())
+    });
+    assert!(found.is_some(), "{last}");
+    last
 }
 
 fn hears(listener: &mut Listener) {

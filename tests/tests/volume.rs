@@ -2,7 +2,7 @@
 
 use soundpost_tests::proc::Program;
 use soundpost_tests::rig::{Trouble, Wishes};
-use soundpost_tests::until;
+use soundpost_tests::{until, wav};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -121,20 +121,12 @@ fn a_short_beep_after_ten_seconds_of_silence_is_heard_whole_by_a_device_that_is_
     let daemon = house.run(&[]);
     daemon.wait_for_line(|line| line.contains("is ready"), SOON);
     let path = house.socket.path().join("beep.wav");
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: 48_000,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut file = hound::WavWriter::create(&path, spec).expect("a file");
     // 50 ms of 1 kHz between ten seconds and half a second of nothing.
-    for n in 0..480_000 + 2_400 + 24_000_u32 {
-        let beeps = (480_000..482_400).contains(&n);
+    let beep = |n: u32| {
         let phase = f64::from(n) / 48.0 * std::f64::consts::TAU;
-        file.write_sample(if beeps { (LOUD * phase.sin()) as i16 } else { 0 }).expect("a sample");
-    }
-    file.finalize().expect("a file");
+        if (480_000..482_400).contains(&n) { (LOUD * phase.sin()) as i16 } else { 0 }
+    };
+    wav::write(&path, (0..480_000 + 2_400 + 24_000).map(beep));
     let (began, idle) = (Instant::now(), house.speaker.seen());
     let mut talker = house.soundpost(&["talk", "-i", &format!("file:{}", path.display())]);
     assert!(talker.wait_exit(Duration::from_secs(60)).success(), "{}", talker.output());

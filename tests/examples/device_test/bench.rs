@@ -7,9 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
-use soundpost_tests::RATE;
 use soundpost_tests::guest::Guest;
-use soundpost_tests::speech;
+use soundpost_tests::{speech, wav};
 
 const PRELUDE: &str = include_str!("bench.sh");
 
@@ -50,14 +49,8 @@ impl Bench {
 
     /// Puts a recording there.
     pub(crate) fn put_wav(&mut self, path: &str, signal: &[f32]) -> Result<(), Box<dyn Error>> {
-        let spec = hound::WavSpec {
-            channels: 1,
-            sample_rate: RATE as u32,
-            bits_per_sample: 16,
-            sample_format: hound::SampleFormat::Int,
-        };
         let mut bytes = Cursor::new(Vec::new());
-        let mut writer = hound::WavWriter::new(&mut bytes, spec)?;
+        let mut writer = hound::WavWriter::new(&mut bytes, wav::MONO)?;
         for sample in speech::to_i16(signal) {
             writer.write_sample(sample)?;
         }

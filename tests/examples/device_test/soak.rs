@@ -78,7 +78,7 @@ fn work(early: &Value, late: &Value, seconds: f64) -> Vec<Row> {
     let frame = figure(late, "/capture/frame_ms");
     let made = [("capture", "a frame is coded", frame), ("playback", "a period is made", PERIOD_MS)];
     let rows = made.into_iter().flat_map(|(side, what, there_is)| {
-        let work = |name: &str| format!("/{side}/device/work/{name}");
+        let work = |name: &str| ["", side, "device", "work", name].join("/");
         let taken = figure(late, &work("p999_us")) / 1e3;
         let turns = |status: &Value| (0..4).map(|n| figure(status, &work(&format!("late_turns/{n}")))).sum::<f64>();
         let allowed = seconds * 1e3 / PERIOD_MS / 1e3;

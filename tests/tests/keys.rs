@@ -6,6 +6,7 @@ use soundpost_core::codec::Encode;
 use soundpost_core::config::Stream;
 use soundpost_linux::configuration::{Effective, KEYS, Key, Sources, Takes, load, page};
 use soundpost_linux::opus::OpusEncoder;
+use soundpost_tests::until_some_every;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Who asks more often is sent away.
 const PACE: Duration = Duration::from_millis(50);
+const SOON: Duration = Duration::from_secs(20);
 
 /// How a key is seen to do something.
 enum Seen {
@@ -123,7 +125,7 @@ impl Drop for Daemon {
 }
 
 fn soundpost(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_soundpost"));
+    let mut command = Command::new(soundpost_tests::proc::soundpost());
     command.args(args).env_clear();
     command
 }
@@ -154,11 +156,8 @@ impl Daemon {
 
     /// Waits until the status says something.
     fn status_when(&self, pointer: &str, wanted: impl Fn(&str) -> bool) {
-        let end = Instant::now() + Duration::from_secs(20);
-        while !wanted(&self.status(pointer)) {
-            assert!(Instant::now() < end, "{pointer}: {}", self.status(pointer));
-            std::thread::sleep(PACE);
-        }
+        let asked = until_some_every(PACE, SOON, || wanted(&self.status(pointer)).then_some(()));
+        assert!(asked.is_some(), "{pointer}: {}", self.status(pointer));
     }
 
     /// The preset in use after a listener has said for ten seconds that it loses most of what it is sent; at once, if it is
@@ -171,16 +170,16 @@ impl Daemon {
         let mut status =
             || -> serde_json::Value { serde_json::from_str(&control.status().expect("a status")).expect("JSON") };
         let uptime = |status: &serde_json::Value| status["uptime_s"].as_f64().expect("a number");
-        let before = status();
-        for n in 1.. {
+        let (before, mut n) = (status(), 0);
+        let other = until_some_every(PACE, SOON, || {
+            n += 1;
             ear.report(Report { expected: n * 100, received: n * 40 });
             let now = status();
-            if now["capture"]["quality"] != before["capture"]["quality"] || uptime(&now) > uptime(&before) + 10.0 {
-                return now["capture"]["quality"].to_string();
-            }
-            std::thread::sleep(PACE);
-        }
-        unreachable!("it ends by the time");
+            let is_over = uptime(&now) > uptime(&before) + 10.0;
+            let quality = &now["capture"]["quality"];
+            (is_over || *quality != before["capture"]["quality"]).then(|| quality.to_string())
+        });
+        other.expect("the daemon's time goes on")
     }
 
     /// Sets a key while it runs; what the answer says, or what was wrong.
