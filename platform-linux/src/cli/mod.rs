@@ -15,7 +15,7 @@ mod watch;
 mod worker;
 
 use crate::configuration;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use soundpost_core::config::{Bitrate, Channels, Content, Direction, FrameLen, Quality, Rate, Stream, TIMING};
 use std::error::Error;
 use std::io::Write;
@@ -77,6 +77,24 @@ enum Verb {
     /// What `run` starts for each direction; of no use by hand.
     #[command(hide = true)]
     Worker(worker::Worker),
+}
+
+/// A direction, as a word.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Way {
+    /// Sound card → packets.
+    Capture,
+    /// Packets → sound card.
+    Playback,
+}
+
+impl Way {
+    const fn direction(self) -> Direction {
+        match self {
+            Self::Capture => Direction::Capture,
+            Self::Playback => Direction::Playback,
+        }
+    }
 }
 
 /// Where the daemon is.

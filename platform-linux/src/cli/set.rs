@@ -1,10 +1,10 @@
 //! `soundpost set`, `gain` and `reload`: other values while the daemon runs.
 
-use super::{Outcome, SocketArg, patience, print};
+use super::{Outcome, SocketArg, Way, patience, print};
 use crate::configuration::{KEYS, Key};
 use crate::daemon::control::Applied;
-use clap::{Args, ValueEnum};
-use soundpost_client::{Direction, blocking::Controller};
+use clap::Args;
+use soundpost_client::blocking::Controller;
 
 /// Change keys of a running daemon's configuration, all of them or none.
 ///
@@ -54,21 +54,6 @@ pub(super) struct Stop {
     direction: Way,
     #[command(flatten)]
     out: Out,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Way {
-    Capture,
-    Playback,
-}
-
-impl Way {
-    const fn direction(self) -> Direction {
-        match self {
-            Self::Capture => Direction::Capture,
-            Self::Playback => Direction::Playback,
-        }
-    }
 }
 
 /// Whom to ask, and how to print the answer.

@@ -372,7 +372,7 @@ pub const KEYS: &[Key] = &[
         "/run/soundpost/other.sock",
         Restart,
         socket = path,
-        |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()),
+        maybe_path,
         "The socket that listeners and talkers connect to."
     ),
     key!(
@@ -412,7 +412,7 @@ pub const KEYS: &[Key] = &[
         "/etc/soundpost.token",
         Restart,
         token_file = file,
-        |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()),
+        maybe_path,
         "The file with the token that everybody has to show over HTTP."
     ),
     key!(
@@ -422,7 +422,7 @@ pub const KEYS: &[Key] = &[
         "/var/lib/soundpost",
         Restart,
         state = directory,
-        |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string()),
+        maybe_path,
         "The directory for what outlasts the daemon: what was muted."
     ),
     key!(
@@ -436,6 +436,10 @@ pub const KEYS: &[Key] = &[
         "Capture and playback are threads of the daemon: no protection from crashes, some memory saved."
     ),
 ];
+
+fn maybe_path(path: &Option<PathBuf>) -> Option<String> {
+    path.as_ref().map(|path| path.display().to_string())
+}
 
 fn maybe_bitrate(bitrate: &Option<Bitrate>) -> Option<String> {
     bitrate.map(|bitrate| bitrate.bps().to_string())

@@ -10,7 +10,7 @@ mod worker;
 
 use super::Shop;
 use crate::daemon::status::Status;
-use std::fmt::{Display, Write as _};
+use std::fmt::Write as _;
 
 /// What a metric is.
 #[derive(Clone, Copy)]
@@ -61,6 +61,18 @@ impl Page {
         for (text, value) in values {
             value.into_iter().for_each(|value| self.sample(name, &[(label, text.as_ref())], value));
         }
+    }
+
+    /// The same of counts.
+    fn counts<L: AsRef<str>>(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = (L, u64)>,
+    ) {
+        let values = values.into_iter().map(|(text, times)| (text, Some(count(times))));
+        self.each((name, Kind::Counter, help), label, values);
     }
 
     /// A metric of both directions.
@@ -125,11 +137,6 @@ pub(super) fn text(shop: &Shop) -> String {
 
 fn unix_time() -> f64 {
     crate::daytime::since_1970().as_secs_f64()
-}
-
-/// For labels.
-fn text_of(value: impl Display) -> String {
-    value.to_string()
 }
 
 /// Both directions of something that the status has of each.

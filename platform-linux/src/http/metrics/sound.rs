@@ -119,8 +119,7 @@ fn capture(page: &mut Page, capture: &CaptureStatus) {
         ("muted", capture.muted_frames),
         ("encode_error", capture.encode_errors),
     ];
-    let frames = frames.map(|(reason, frames)| (reason, Some(count(frames))));
-    page.each(("capture_frames_unsent_total", Counter, "Frames that were not sent."), "reason", frames);
+    page.counts("capture_frames_unsent_total", "Frames that were not sent.", "reason", frames);
     let loss = f64::from(capture.expected_loss_percent) / 100.0;
     page.one("capture_expected_loss_ratio", Gauge, "Loss that the encoder is prepared for.", loss);
 }
@@ -133,8 +132,7 @@ fn lost(page: &mut Page, playback: &PlaybackStatus) {
         ("decode_error", playback.decode_errors),
         ("lost", playback.lost),
     ];
-    let packets = packets.map(|(reason, packets)| (reason, Some(count(packets))));
-    page.each(("playback_packets_unplayed_total", Counter, "Packets that were not played."), "reason", packets);
+    page.counts("playback_packets_unplayed_total", "Packets that were not played.", "reason", packets);
     let sound = [
         ("concealed", playback.concealed_ms),
         ("recovered", playback.recovered_ms),
@@ -152,8 +150,7 @@ fn lost(page: &mut Page, playback: &PlaybackStatus) {
         ("insertion", playback.insertions),
         ("resync", playback.resyncs),
     ];
-    let steps = steps.map(|(step, times)| (step, Some(count(times))));
-    page.each(("playback_steps_total", Counter, "What was done to the delay."), "step", steps);
+    page.counts("playback_steps_total", "What was done to the delay.", "step", steps);
     let copies = count(playback.spare_copies);
     page.one("playback_spare_copies_total", Counter, "Copies that nobody needed.", copies);
 }

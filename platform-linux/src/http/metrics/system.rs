@@ -1,7 +1,7 @@
 //! Figures of the daemon as a whole: its build, its clients, the board, and HTTP itself.
 
 use super::Kind::{Counter, Gauge};
-use super::{Page, count, flag, one_of, text_of, unix_time};
+use super::{Page, count, flag, one_of, unix_time};
 use crate::daemon::status::Status;
 use crate::http::Shop;
 
@@ -27,8 +27,8 @@ pub(super) fn write(page: &mut Page, shop: &Shop, status: &Status) {
     }
     page.one("changes_total", Counter, "Changes that were told to who follows.", count(shop.hub.news.told()));
     let answers = shop.answers.iter().enumerate().skip(2);
-    let answers = answers.map(|(figure, answers)| (format!("{figure}xx"), Some(count(answers.get()))));
-    page.each(("http_answers_total", Counter, "Answers over HTTP."), "status", answers);
+    let answers = answers.map(|(figure, answers)| (format!("{figure}xx"), answers.get()));
+    page.counts("http_answers_total", "Answers over HTTP.", "status", answers);
     page.one("http_connections", Gauge, "Connections over HTTP.", count(shop.connections.taken() as u64));
     page.one("http_followers", Gauge, "Those of them that follow events.", count(shop.followers.taken() as u64));
 }
@@ -55,6 +55,5 @@ fn clients(page: &mut Page, shop: &Shop, status: &Status) {
         ("forbidden", refusals.forbidden),
         ("too_fast", refusals.too_fast),
     ];
-    let refusals = refusals.map(|(reason, times)| (text_of(reason), Some(count(times))));
-    page.each(("refusals_total", Counter, "Clients that were sent away."), "reason", refusals);
+    page.counts("refusals_total", "Clients that were sent away.", "reason", refusals);
 }
