@@ -8,7 +8,7 @@ use super::status::{MuteStatus, device_reason, worker_word};
 use crate::direction::State;
 use crate::ward::Books;
 use soundpost_core::config::{Direction, Quality};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 /// Both directions, in the order of everything that comes in pairs.
@@ -17,40 +17,52 @@ pub(super) const DIRECTIONS: [Direction; 2] = [Direction::Capture, Direction::Pl
 /// What was seen last.
 #[derive(Debug)]
 pub(super) struct Changes {
-    devices: RefCell<[&'static str; 2]>,
-    workers: RefCell<[&'static str; 2]>,
-    mutes: RefCell<[&'static str; 2]>,
+    devices: Cell<[&'static str; 2]>,
+    workers: Cell<[&'static str; 2]>,
+    mutes: Cell<[&'static str; 2]>,
     quality: Cell<Option<Quality>>,
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        let all = |word| RefCell::new([word; 2]);
+        let all = |word| Cell::new([word; 2]);
         Self { devices: all("lost"), workers: all("stopped"), mutes: all("live"), quality: Cell::new(None) }
+    }
+}
+
+/// Tells of each direction that is another than before.
+fn compare(
+    seen: &Cell<[&'static str; 2]>,
+    words: [&'static str; 2],
+    mut tell: impl FnMut(Direction, Option<&str>, Option<&str>),
+) {
+    let before = seen.replace(words);
+    for direction in DIRECTIONS {
+        let (before, word) = (before[direction as usize], words[direction as usize]);
+        if before != word {
+            tell(direction, Some(before), Some(word));
+        }
     }
 }
 
 impl Changes {
     /// How devices are doing now.
     pub(super) fn devices(&self, news: &News, states: [State; 2]) {
-        for ((direction, seen), state) in DIRECTIONS.into_iter().zip(self.devices.borrow_mut().iter_mut()).zip(states) {
-            let before = std::mem::replace(seen, state.word());
-            if before != *seen {
-                news.tell(What::Device(direction), Some(before), Some(seen), device_reason(&state).as_deref());
-            }
-        }
+        compare(&self.devices, states.map(|state| state.word()), |direction, from, to| {
+            let reason = device_reason(&states[direction as usize]);
+            news.tell(What::Device(direction), from, to, reason.as_deref());
+        });
     }
 
     /// How workers are doing now.
     pub(super) fn workers(&self, news: &News, books: &[Rc<Books>; 2]) {
-        for ((direction, seen), books) in DIRECTIONS.into_iter().zip(self.workers.borrow_mut().iter_mut()).zip(books) {
-            let before = std::mem::replace(seen, worker_word(&books.state()));
-            if before != *seen {
-                // Why is worth a word where it was not wished for.
-                let reason = books.shown().last_end.filter(|_| matches!(*seen, "waiting" | "gave up"));
-                news.tell(What::Worker(direction), Some(before), Some(seen), reason.as_deref());
-            }
-        }
+        let words = DIRECTIONS.map(|direction| worker_word(&books[direction as usize].state()));
+        compare(&self.workers, words, |direction, from, to| {
+            // Why is worth a word where it was not wished for.
+            let is_trouble = matches!(to, Some("waiting" | "gave up"));
+            let reason = books[direction as usize].shown().last_end.filter(|_| is_trouble);
+            news.tell(What::Worker(direction), from, to, reason.as_deref());
+        });
     }
 
     /// The preset that is coded with now, and who chose it.
@@ -67,12 +79,7 @@ impl Changes {
     pub(super) fn mutes(&self, news: &News, status: &MuteStatus) {
         let words =
             [muted(status.capture_by_command, status.capture_by_switch), muted(status.playback_by_command, false)];
-        for ((direction, seen), word) in DIRECTIONS.into_iter().zip(self.mutes.borrow_mut().iter_mut()).zip(words) {
-            let before = std::mem::replace(seen, word);
-            if before != word {
-                news.tell(What::Mute(direction), Some(before), Some(word), None);
-            }
-        }
+        compare(&self.mutes, words, |direction, from, to| news.tell(What::Mute(direction), from, to, None));
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Verb {
     Stop(Direction),
     /// Workers that were given up are tried again.
     Reset,
+    /// A direction begins anew, by a fresh worker, however the one before was doing.
+    Renew(Direction),
 }
 
 /// How a change took effect.
@@ -153,6 +155,7 @@ pub(crate) fn obey(hub: &Rc<Hub>, verb: Verb) -> Result<Applied, Refused> {
         Verb::Start(direction) => Ok(run(hub, direction, true)),
         Verb::Stop(direction) => Ok(run(hub, direction, false)),
         Verb::Reset => Ok(reset(hub)),
+        Verb::Renew(direction) => Ok(renew(hub, direction)),
     }
 }
 
@@ -268,4 +271,17 @@ fn reset(hub: &Hub) -> Applied {
     let answers: Vec<_> = given_up.map(|direction| run(hub, direction, true)).collect();
     let notes = if answers.is_empty() { vec!["no worker was given up".to_owned()] } else { Vec::new() };
     Applied { generation: hub.generation(), changes: answers.into_iter().flat_map(|a| a.changes).collect(), notes }
+}
+
+/// A worker that runs is replaced by another; any other begins.
+fn renew(hub: &Hub, direction: Direction) -> Applied {
+    let books = &hub.books[direction as usize];
+    if !matches!(books.state(), State::Running { .. }) {
+        return run(hub, direction, true);
+    }
+    tracing::info!("{}: begins anew as asked for", name(direction));
+    books.replace();
+    let word = || Some("running".to_owned());
+    let change = Altered { key: format!("{}.worker", name(direction)), from: word(), to: word(), how: How::Replaced };
+    Applied { generation: hub.generation(), changes: vec![change], notes: Vec::new() }
 }

@@ -4,14 +4,12 @@ use super::Shop;
 use super::body::Body;
 use super::problem::{Problem, json};
 use crate::configuration::{KEYS, Key, TAKE_BACK, Takes, Values};
-use crate::daemon::control::{self, Altered, Applied, How, Refused, Verb};
+use crate::daemon::control::{self, Applied, Refused, Verb};
 use crate::daemon::hub::Hub;
-use crate::worker::process::name;
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use soundpost_core::config::Direction;
-use soundpost_core::supervise::State;
 
 /// What was done, or why nothing was.
 fn obey(shop: &Shop, verb: Verb, refusal: StatusCode) -> Result<Applied, Problem> {
@@ -64,22 +62,9 @@ pub(super) fn run(shop: &Shop, direction: Direction, runs: bool) -> Result<Respo
     Ok(answer(&obey(shop, verb, StatusCode::CONFLICT)?))
 }
 
-/// Has a direction begin anew: by a fresh worker, also where it was given up.
-pub(super) fn reset(shop: &Shop, direction: Direction) -> Result<Response<Body>, Problem> {
-    let [capture, playback] = &shop.hub.books;
-    let books = if direction == Direction::Capture { capture } else { playback };
-    match books.state() {
-        State::Running { .. } => {
-            tracing::info!("{}: begins anew as asked for", name(direction));
-            books.replace();
-            let word = || Some("running".to_owned());
-            let change =
-                Altered { key: format!("{}.worker", name(direction)), from: word(), to: word(), how: How::Replaced };
-            let applied = Applied { generation: shop.hub.generation(), changes: vec![change], notes: Vec::new() };
-            Ok(answer(&applied))
-        }
-        _ => run(shop, direction, true),
-    }
+/// Has a direction begin anew.
+pub(super) fn renew(shop: &Shop, direction: Direction) -> Result<Response<Body>, Problem> {
+    Ok(answer(&obey(shop, Verb::Renew(direction), StatusCode::CONFLICT)?))
 }
 
 /// Mutes directions or not; then who mutes what, and a word about what a command could not do.

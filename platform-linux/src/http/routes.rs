@@ -28,7 +28,7 @@ enum Wish {
     Mutes,
     Mute,
     Run(Direction, bool),
-    Reset(Direction),
+    Renew(Direction),
 }
 
 const ROUTES: &[(&str, &str, Wish)] = &[
@@ -47,10 +47,10 @@ const ROUTES: &[(&str, &str, Wish)] = &[
     ("PUT", "/api/v1/mute", Wish::Mute),
     ("POST", "/api/v1/capture/start", Wish::Run(Direction::Capture, true)),
     ("POST", "/api/v1/capture/stop", Wish::Run(Direction::Capture, false)),
-    ("POST", "/api/v1/capture/reset", Wish::Reset(Direction::Capture)),
+    ("POST", "/api/v1/capture/reset", Wish::Renew(Direction::Capture)),
     ("POST", "/api/v1/playback/start", Wish::Run(Direction::Playback, true)),
     ("POST", "/api/v1/playback/stop", Wish::Run(Direction::Playback, false)),
-    ("POST", "/api/v1/playback/reset", Wish::Reset(Direction::Playback)),
+    ("POST", "/api/v1/playback/reset", Wish::Renew(Direction::Playback)),
 ];
 
 /// Every method and path that is served.
@@ -94,7 +94,7 @@ pub(super) async fn serve(shop: &Shop, request: Request<Incoming>) -> Result<Res
         Wish::Mutes => json(StatusCode::OK, orders::mutes(&shop.hub, &[])),
         Wish::Mute => orders::mute(shop, &body::object(&head.headers, body).await?)?,
         Wish::Run(direction, runs) => orders::run(shop, direction, runs)?,
-        Wish::Reset(direction) => orders::reset(shop, direction)?,
+        Wish::Renew(direction) => orders::renew(shop, direction)?,
     })
 }
 

@@ -20,9 +20,9 @@ impl Hub {
     /// A worker said something, and that sound moved or not.
     pub(super) fn note_progress(&self, direction: Direction, progress: bool) {
         if progress && self.state(direction) == State::Running {
-            let [capture, playback] = self.moved.get();
-            let now = Some(now());
-            self.moved.set(if direction == Direction::Capture { [now, playback] } else { [capture, now] });
+            let mut moved = self.moved.get();
+            moved[direction as usize] = Some(now());
+            self.moved.set(moved);
         }
     }
 
@@ -33,16 +33,13 @@ impl Hub {
 
     /// Whether sound really moves in a direction.
     pub(crate) fn moves(&self, direction: Direction) -> bool {
-        let [capture, playback] = self.moved.get();
-        let moved = if direction == Direction::Capture { capture } else { playback };
+        let moved = self.moved.get()[direction as usize];
         self.state(direction) == State::Running && moved.is_some_and(|at| now().since(at) < WEB.progress)
     }
 
     /// Whether nothing is to move in a direction, because somebody wanted it so.
     pub(crate) fn is_idle(&self, direction: Direction) -> bool {
-        let [capture, playback] = &self.books;
-        let books = if direction == Direction::Capture { capture } else { playback };
-        matches!(books.state(), supervise::State::Stopped)
+        matches!(self.books[direction as usize].state(), supervise::State::Stopped)
     }
 
     /// How a device is doing.
