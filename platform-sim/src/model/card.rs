@@ -235,10 +235,12 @@ impl Mic {
         self.works.oscillator.ppm()
     }
 
+    /// It begins anew with what comes from `now` on, however coarse the steps are in which it tells how far it is.
     fn restart(&mut self, now: Instant) {
-        let shown = self.works.shown(now);
-        self.truth.lost += shown.saturating_sub(self.next);
-        self.next = self.next.max(shown);
+        self.works.oscillator.pass(now);
+        let first = self.works.oscillator.upcoming(now);
+        self.truth.lost += first.saturating_sub(self.next);
+        self.next = self.next.max(first);
     }
 
     fn read(&mut self, now: Instant, into: &mut [i16]) -> Result<Read, PcmError> {

@@ -73,6 +73,12 @@ impl Oscillator {
         self.latest().own_at(now) * 48 / 1_000_000
     }
 
+    /// The first sample that begins at `now` or later.
+    #[must_use]
+    pub fn upcoming(&self, now: Instant) -> u64 {
+        (self.latest().own_at(now) * 48).div_ceil(1_000_000)
+    }
+
     /// When it will have counted `samples`; `None` while it stands still.
     #[must_use]
     pub fn when(&self, samples: u64) -> Option<Instant> {
@@ -187,6 +193,21 @@ mod tests {
             assert!(now.since(was).as_micros() < 100, "{n}: due at {due:?}, remembered as {was:?}");
         }
         assert!((clock.ppm() + 212.5).abs() < 60.0, "{} ppm is far from home", clock.ppm());
+    }
+
+    #[test]
+    fn what_is_upcoming_did_not_begin_before() {
+        let mut clock = Oscillator::new(Instant::ZERO, 283.0, 0.0, Dice::new(1, "x"));
+        assert_eq!(clock.upcoming(Instant::ZERO), 0);
+        for micros in (0..2_000_000).step_by(997) {
+            let now = Instant::ZERO.plus(Span::from_micros(micros));
+            let upcoming = clock.upcoming(now);
+            assert!(clock.was(upcoming).unwrap() >= now && upcoming <= clock.samples(now) + 1, "{micros} us");
+        }
+        clock.run(seconds(3), false);
+        let upcoming = clock.upcoming(seconds(4));
+        clock.run(seconds(5), true);
+        assert!(clock.was(upcoming).unwrap() >= seconds(5));
     }
 
     #[test]
