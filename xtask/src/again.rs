@@ -1,8 +1,8 @@
 //! The tests, and once more those few that failed for want of a quiet machine, perhaps.
 //!
 //! Tests of the package `soundpost-tests` run real programs in real time, several at once, on a machine that others may
-//! use. When a few of them fail, each runs again, alone; the summary names those that passed only then, because one that
-//! does so often is a fault. Whatever else fails has failed.
+//! use. When a few of them fail, each runs again, alone, and if need be once more; the summary names those that passed
+//! only then, because one that does so often is a fault. Whatever else fails has failed.
 
 use crate::steps::{State, cargo, told};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,7 +13,10 @@ use std::thread;
 const PACKAGE: &str = "soundpost-tests";
 
 /// More than these are no accident.
-const MOST: usize = 3;
+const MOST: usize = 5;
+
+/// How often these run again.
+const ATTEMPTS: usize = 2;
 
 /// Runs every test with such a name.
 pub(crate) fn tests(rest: &[std::ffi::OsString]) -> Result<State, String> {
@@ -21,20 +24,22 @@ pub(crate) fn tests(rest: &[std::ffi::OsString]) -> Result<State, String> {
     if !rest.is_empty() {
         tests.arg("--").args(rest);
     }
-    let Err((why, printed)) = overheard(tests) else { return Ok(State::Passed) };
-    let Some(suspects) = suspects(&printed) else { return Err(why) };
-    println!(
-        "\n{why}. These may have failed because the machine was busy: {}; each runs again, alone.",
-        list(&suspects)
-    );
-    let mut again = cargo(["test", "-p", PACKAGE, "--no-fail-fast", "--tests", "--", "--exact", "--test-threads", "1"]);
-    again.args(&suspects);
-    overheard(again).map_err(|_| format!("{why}, and alone {} failed again", list(&suspects)))?;
-    Ok(State::Noted(format!("only alone, at the second attempt: {}", list(&suspects))))
-}
-
-fn list(names: &[String]) -> String {
-    names.join(", ")
+    let Err((why, mut printed)) = overheard(tests) else { return Ok(State::Passed) };
+    let mut all = Vec::new();
+    for attempt in 1..=ATTEMPTS {
+        let suspects = suspects(&printed).ok_or_else(|| why.clone())?;
+        let list = suspects.join(", ");
+        println!("\n{why}. These may have failed because the machine was busy: {list}; each runs again, alone.");
+        all.push(format!("{list} (after {attempt})"));
+        let mut again =
+            cargo(["test", "-p", PACKAGE, "--no-fail-fast", "--tests", "--", "--exact", "--test-threads", "1"]);
+        again.args(&suspects);
+        match overheard(again) {
+            Ok(()) => return Ok(State::Noted(format!("only alone: {}", all.join("; ")))),
+            Err((_, said)) => printed = said,
+        }
+    }
+    Err(format!("{why}; failed alone, too: {}", suspects(&printed).unwrap_or_default().join(", ")))
 }
 
 /// The tests that failed, if they are few and all of that package.
