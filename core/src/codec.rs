@@ -40,6 +40,9 @@ pub trait Encode {
     /// [`CodecError`] if the codec refuses one; it then keeps what it had for that one.
     fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError>;
 
+    /// Whether the next frame is quiet enough to be left out, should this encoder do so and take it for silence (DTX).
+    fn may_pause(&mut self, _yes: bool) {}
+
     /// The next frame is the last one: it should leave a decoder in a state that another encoder can go on from.
     fn wind_up(&mut self) {}
 

@@ -311,13 +311,15 @@ impl Quality {
 impl Stream {
     /// The least that turns this stream into `to` without being heard.
     ///
-    /// An encoder keeps what its frame may be smaller or larger by than the mean, and speech modes end where frames
-    /// become short; so much of a change is heard, and another encoder, which hears what was, is not.
+    /// An encoder makes up for frames that were larger than they are now by others that are smaller, and speech modes end
+    /// where frames become short; so much of a change is heard, and another encoder, which hears what was, is not.
     #[must_use]
     pub fn diff(self, to: Self) -> Change {
         let same_kind = self.channels == to.channels && self.application == to.application;
         let same_modes = self.application == Application::LowDelay || self.frame.has_speech() == to.frame.has_speech();
-        let saves_much = to.frame_bytes().saturating_mul(2) < self.frame_bytes();
+        // Half is much where frames are short: there is little in them to save.
+        let much = self.frame_bytes().saturating_add(u32::from(!to.frame.has_speech()));
+        let saves_much = to.frame_bytes().saturating_mul(2) < much;
         if self == to {
             Change::None
         } else if same_kind && same_modes && !saves_much {
@@ -525,6 +527,10 @@ mod tests {
         let ultra = Quality::Ultra.stream(Direction::Capture, Content::Voice);
         let medium = Quality::Medium.stream(Direction::Capture, Content::Voice).with_frame(FrameLen::Ms10);
         assert_eq!(ultra.diff(medium), Change::Reshape(medium), "it would save for several frames");
+        let [high, medium] = [Quality::High, Quality::Medium]
+            .map(|quality| quality.stream(Direction::Capture, Content::Voice).with_frame(FrameLen::Ms5));
+        assert_eq!(high.diff(medium), Change::Reshape(medium), "half of a short frame");
+        let medium = medium.with_frame(FrameLen::Ms10);
         assert_eq!(medium.diff(ultra), Change::Retune(ultra.tuning, ultra.frame));
     }
 }

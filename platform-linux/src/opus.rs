@@ -6,6 +6,9 @@ use soundpost_core::codec::{CodecError, Decode, Encode, Input};
 use soundpost_core::config::{self, Application, Rate, SEAM, SignalKind, Stream, Tuning};
 use soundpost_core::time::SAMPLE_RATE_HZ;
 
+/// So long an encoder that joins on to another has more bytes than later: 10 ms, or its first frame.
+const JOIN_SAMPLES: u32 = 480;
+
 /// An encoder for one stream.
 #[derive(Debug)]
 pub struct OpusEncoder {
@@ -14,10 +17,14 @@ pub struct OpusEncoder {
     channels: usize,
     application: Application,
     tuning: Tuning,
+    /// What is coded next is loud: no pause.
+    is_loud: bool,
+    /// It is made to prefer CELT for a while.
+    leans: bool,
     /// Samples in the latest frame.
     frame: u32,
-    /// What is coded next joins on to what another encoder coded.
-    joins: bool,
+    /// Samples that are still coded as those are that join on to what another encoder coded.
+    joins: u32,
 }
 
 /// A decoder. It decodes packets of any channel count to the one it was made for.
@@ -47,15 +54,17 @@ impl OpusEncoder {
             channels: stream.channels.count(),
             application: stream.application,
             tuning: stream.tuning,
+            is_loud: false,
+            leans: false,
             frame: stream.frame.samples(),
-            joins: false,
+            joins: 0,
         };
-        this.set(stream.tuning)?;
+        this.set()?;
         Ok(this)
     }
 
-    fn set(&mut self, tuning: Tuning) -> Result<(), opus::Error> {
-        let encoder = &mut self.encoder;
+    fn set(&mut self) -> Result<(), opus::Error> {
+        let Self { encoder, tuning, .. } = self;
         encoder.set_bitrate(Bitrate::Bits(i32::try_from(tuning.bitrate.bps()).unwrap_or(i32::MAX)))?;
         encoder.set_vbr(tuning.vbr)?;
         encoder.set_complexity(i32::from(tuning.complexity.get()))?;
@@ -64,9 +73,14 @@ impl OpusEncoder {
             SignalKind::Voice => Signal::Voice,
             SignalKind::Music => Signal::Music,
         })?;
-        encoder.set_dtx(tuning.dtx)?;
         encoder.set_inband_fec(tuning.expected_loss_percent > 0)?;
-        encoder.set_packet_loss_perc(i32::from(tuning.expected_loss_percent.min(100)))
+        encoder.set_packet_loss_perc(i32::from(tuning.expected_loss_percent.min(100)))?;
+        self.leans = false;
+        self.set_dtx()
+    }
+
+    fn set_dtx(&mut self) -> Result<(), opus::Error> {
+        self.encoder.set_dtx(self.tuning.dtx && !self.is_loud && !self.leans)
     }
 
     /// What one encoder knows of the past and another does not is heard as a seam. So the last frame of the one and the
@@ -83,10 +97,10 @@ impl OpusEncoder {
         if self.application == Application::Voip {
             encoder.set_signal(Signal::Music)?;
             encoder.set_max_bandwidth(bandwidth(self.tuning.rate.min(Rate::Hz16000)))?;
-            encoder.set_dtx(false)?;
             encoder.set_inband_fec(false)?;
+            self.leans = true;
         }
-        Ok(())
+        self.set_dtx()
     }
 }
 
@@ -94,9 +108,12 @@ impl Encode for OpusEncoder {
     fn encode(&mut self, pcm: &[i16], out: &mut [u8]) -> Result<usize, CodecError> {
         let length = self.encoder.encode(pcm, out).map_err(refused)?;
         self.frame = (pcm.len() / self.channels) as u32;
-        if std::mem::take(&mut self.joins) {
+        if self.joins > 0 {
             self.encoder.set_prediction_disabled(false).map_err(refused)?;
-            self.set(self.tuning).map_err(refused)?;
+            self.joins = self.joins.saturating_sub(self.frame);
+            if self.joins == 0 {
+                self.set().map_err(refused)?;
+            }
         }
         Ok(length)
     }
@@ -108,7 +125,13 @@ impl Encode for OpusEncoder {
     fn retune(&mut self, tuning: Tuning) -> Result<(), CodecError> {
         self.tuning = tuning;
         // While it joins on it is tuned for that; what is asked for comes with the next frame.
-        if self.joins { Ok(()) } else { self.set(tuning).map_err(refused) }
+        if self.joins > 0 { Ok(()) } else { self.set().map_err(refused) }
+    }
+
+    fn may_pause(&mut self, yes: bool) {
+        if std::mem::replace(&mut self.is_loud, !yes) == yes {
+            let _ = self.set_dtx();
+        }
     }
 
     fn wind_up(&mut self) {
@@ -116,7 +139,7 @@ impl Encode for OpusEncoder {
     }
 
     fn prime(&mut self, past: &[i16]) {
-        self.joins = self.lean_on_celt().is_ok();
+        self.joins = if self.lean_on_celt().is_ok() { JOIN_SAMPLES } else { 0 };
         let lengths = [960, 480, 240, 120].map(|samples| samples * self.channels);
         if let Some(newest) = lengths.into_iter().find_map(|values| past.len().checked_sub(values)) {
             let _ = self.encoder.encode(&past[newest..], &mut [0; PAYLOAD_MAX]);

@@ -7,6 +7,7 @@ use soundpost_core::engine::capture::{Capture, Command, Outcome, Shape};
 use soundpost_core::time::{Instant, Span};
 use soundpost_core::wire::Frame;
 use soundpost_linux::opus::{OpusDecoder, OpusEncoder};
+use soundpost_sim::dice::Dice;
 use std::f64::consts::PI;
 use std::time::Duration;
 
@@ -16,12 +17,17 @@ const STEP: u64 = 192;
 const PIECE: usize = 240;
 
 /// A tone that glides from 300 to 1300 Hz and back, every four seconds, without an end: whatever is not smooth in what is
-/// heard of it is a fault.
-fn chirp(n: u64) -> i16 {
-    let t = n as f64 / 48_000.0;
-    let slow = 2.0 * PI / 4.0;
-    let phase = 2.0 * PI * (800.0 * t + 500.0 / slow * (1.0 - (slow * t).cos()));
-    (8_000.0 * phase.sin()) as i16
+/// heard of it is a fault. It begins so many samples after its lowest.
+#[derive(Clone, Copy, Default)]
+struct Chirp(u64);
+
+impl Chirp {
+    fn at(self, n: u64) -> i16 {
+        let t = (self.0 + n) as f64 / 48_000.0;
+        let slow = 2.0 * PI / 4.0;
+        let phase = 2.0 * PI * (800.0 * t + 500.0 / slow * (1.0 - (slow * t).cos()));
+        (8_000.0 * phase.sin()) as i16
+    }
 }
 
 /// An encoder that takes no care of seams: the control.
@@ -50,6 +56,7 @@ struct Seam {
 
 #[derive(Default)]
 struct Heard {
+    chirp: Chirp,
     sound: Vec<f64>,
     /// Where each frame begins, and by how much it trails what was captured.
     trails: Vec<(u64, u64)>,
@@ -60,6 +67,8 @@ struct Heard {
     /// What the audio thread took for a frame, and for one after which another encoder took over.
     frames: Vec<Duration>,
     swaps: Vec<Duration>,
+    /// Packets with next to nothing in them.
+    pauses: usize,
 }
 
 impl Heard {
@@ -69,16 +78,28 @@ impl Heard {
         self.trails[after.saturating_sub(1)].1
     }
 
+    /// What should be heard at `n`.
+    fn ought(&self, n: u64) -> f64 {
+        f64::from(self.chirp.at(n.saturating_sub(self.trail(n))))
+    }
+
     /// Power of the sound in the piece that begins at `n`, of what it should be, and of the difference.
     fn piece(&self, n: u64) -> [f64; 3] {
         let mut powers = [0.0; 3];
         for n in n..n + PIECE as u64 {
-            let (is, ought) = (self.sound[n as usize], f64::from(chirp(n.saturating_sub(self.trail(n)))));
+            let (is, ought) = (self.sound[n as usize], self.ought(n));
             for (power, value) in powers.iter_mut().zip([is, ought, is - ought]) {
                 *power += value * value;
             }
         }
         powers
+    }
+
+    /// The least and the most of how loud it is in all pieces, in decibels against how loud it should be.
+    fn levels(&self) -> (f64, f64) {
+        let pieces = (10..self.sound.len() / PIECE - 1).map(|piece| self.piece((piece * PIECE) as u64));
+        let levels = pieces.map(|[is, ought, _]| 10.0 * (is / ought).log10());
+        levels.fold((0.0, 0.0), |(least, most), level| (level.min(least), level.max(most)))
     }
 
     /// Error of a piece, in decibels below what it should be.
@@ -90,10 +111,14 @@ impl Heard {
 
 /// Captures the chirp in these streams, one after the other, each for so many samples or a little more.
 fn listen<E: Encode>(streams: &[Stream], each: u64, make: impl Fn(&Stream) -> E) -> Heard {
+    listen_to(Chirp::default(), streams, each, make)
+}
+
+fn listen_to<E: Encode>(chirp: Chirp, streams: &[Stream], each: u64, make: impl Fn(&Stream) -> E) -> Heard {
     let first = streams[0];
     let mut engine = Capture::new(make(&first), first);
     let mut decoder = OpusDecoder::new(Channels::Stereo).expect("a decoder");
-    let (mut heard, mut frame) = (Heard::default(), Frame::EMPTY);
+    let (mut heard, mut frame) = (Heard { chirp, ..Heard::default() }, Frame::EMPTY);
     for to in streams {
         let from = *engine.stream();
         let mut at = engine.media_time().0;
@@ -121,7 +146,7 @@ fn listen<E: Encode>(streams: &[Stream], each: u64, make: impl Fn(&Stream) -> E)
             while !engine.is_full() {
                 let n = engine.media_time().0;
                 let period: Vec<i16> =
-                    (n..n + 64).flat_map(|n| vec![chirp(n); engine.stream().channels.count()]).collect();
+                    (n..n + 64).flat_map(|n| vec![chirp.at(n); engine.stream().channels.count()]).collect();
                 engine.feed(Instant::from_micros(1_000_000).plus(Span::from_samples(n)), &period);
             }
             let began = std::time::Instant::now();
@@ -129,6 +154,7 @@ fn listen<E: Encode>(streams: &[Stream], each: u64, make: impl Fn(&Stream) -> E)
             let took = began.elapsed();
             if engine.take_spent().is_some() { &mut heard.swaps } else { &mut heard.frames }.push(took);
             let header = frame.header;
+            heard.pauses += usize::from(header.length <= 2);
             assert_eq!(header.media.0, heard.sound.len() as u64, "stream time goes on, sample by sample");
             let captured = Instant::from_micros(1_000_000).plus(Span::from_samples(header.media.0));
             heard.trails.push((header.media.0, captured.since(header.captured).as_samples()));
@@ -199,7 +225,8 @@ fn a_thousand_changes_of_preset_frame_and_channels_leave_no_hole_no_burst_and_no
     assert!(changes >= 1_000 && heard.retunes.len() + heard.reshapes.len() == changes);
     for seam in &heard.seams {
         let same = seam.from.channels == seam.to.channels && seam.from.application == seam.to.application;
-        let saves = seam.to.frame_bytes() * 2 < seam.from.frame_bytes();
+        let [from, to] = [seam.from.frame_bytes(), seam.to.frame_bytes() * 2];
+        let saves = to < from || (to == from && seam.to.frame < FrameLen::Ms10);
         let is_short = |frame| frame < FrameLen::Ms10;
         let modes =
             same && seam.from.application == Application::Voip && is_short(seam.from.frame) != is_short(seam.to.frame);
@@ -211,15 +238,12 @@ fn a_thousand_changes_of_preset_frame_and_channels_leave_no_hole_no_burst_and_no
         );
     }
     // Loudness, every 5 ms: neither a hole nor a burst.
-    let pieces = (10..heard.sound.len() / PIECE - 1).map(|piece| heard.piece((piece * PIECE) as u64));
-    let levels: Vec<f64> = pieces.map(|[is, ought, _]| 10.0 * (is / ought).log10()).collect();
-    let (least, most) = levels.iter().fold((0.0_f64, 0.0_f64), |(a, b), level| (a.min(*level), b.max(*level)));
+    let (least, most) = heard.levels();
     // Every 50 ms: it is in its place. A piece that is a sample off correlates visibly less than one that is not.
     let mut worst = 1.0_f64;
     for begin in (4_800..heard.sound.len() - 2_400).step_by(2_400) {
         let is = &heard.sound[begin..begin + 2_400];
-        let place = |n: usize| f64::from(chirp((n as u64).saturating_sub(heard.trail(n as u64))));
-        let ought: Vec<f64> = (begin..begin + 2_400).map(place).collect();
+        let ought: Vec<f64> = (begin..begin + 2_400).map(|n| heard.ought(n as u64)).collect();
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         worst = worst.min(dot(is, &ought) / (dot(is, is) * dot(&ought, &ought)).sqrt());
     }
@@ -239,6 +263,46 @@ fn a_thousand_changes_of_preset_frame_and_channels_leave_no_hole_no_burst_and_no
     assert!(least > -6.0 && most < 4.0, "{least} to {most} dB");
     // The least is that of speech modes at 16 kbit/s, which do not keep the waveform of tones.
     assert!(worst > 0.8, "{worst}");
+}
+
+/// From any stream to any other, at any moment of the sound, after any time: `SOUNDPOST_CHANGES` times, or a thousand.
+#[test]
+fn changes_in_no_order_and_at_any_moment_leave_no_hole_and_no_burst() {
+    let (all, each_take) = (all_streams(), 500);
+    let changes = std::env::var("SOUNDPOST_CHANGES").map_or(1_000, |text| text.parse().expect("a number"));
+    let (mut dice, mut made, mut worst) = (Dice::new(1, "changes"), 0, (0.0_f64, 0.0_f64));
+    while made < changes {
+        let streams: Vec<_> = (0..each_take).map(|_| *dice.pick(&all)).collect();
+        let heard = listen_to(Chirp(dice.between(0, 4 * 48_000)), &streams, dice.between(2_400, 12_000), opus);
+        let (least, most) = heard.levels();
+        (made, worst) = (made + heard.seams.len(), (worst.0.min(least), worst.1.max(most)));
+    }
+    println!("{made} changes: level {:.1} to {:.1} dB", worst.0, worst.1);
+    assert!(worst.0 > -8.0 && worst.1 < 4.0, "{} to {} dB", worst.0, worst.1);
+}
+
+/// What tells speech from noise in libopus takes a tone for noise after a fifth of a second.
+#[test]
+fn a_tone_that_goes_on_is_no_silence_and_silence_is() {
+    let low = Quality::Low.stream(Direction::Capture, Content::Voice);
+    for frame in FrameLen::ALL {
+        let stream = [low.with_frame(frame)];
+        let heard = listen(&stream, 8 * 48_000, opus);
+        let (least, most) = heard.levels();
+        assert_eq!(heard.pauses, 0, "{frame}");
+        assert!(least > -6.0 && most < 6.0, "{frame}: {least} to {most} dB");
+        // The control. Frames that are too short for speech modes are never left out.
+        let bare = listen(&stream, 8 * 48_000, careless);
+        assert_eq!(bare.pauses > 0, frame.has_speech(), "{frame}: the control");
+        let mut engine = Capture::new(opus(&stream[0]), stream[0]);
+        let (mut packet, mut pauses) = (Frame::EMPTY, 0);
+        for _ in 0..8 * 48_000 / frame.samples() {
+            engine.feed(Instant::ZERO, &vec![0; frame.samples() as usize]);
+            assert_eq!(engine.encode(&mut packet), Outcome::Coded);
+            pauses += usize::from(packet.header.length <= 2);
+        }
+        assert!(pauses > 0, "{frame}: nothing is left out of silence");
+    }
 }
 
 /// Both without speech modes, which follow the waveform closely enough to see a seam of a hundredth.

@@ -24,6 +24,10 @@ use seam::Past;
 /// Samples over which sound fades towards and from a gap, so that it does not click: 1 ms.
 const GAP_FADE_SAMPLES: usize = 48;
 
+/// Sound with larger peaks is sent, whatever an encoder takes it for: −40 dB of full scale. What tells speech from noise
+/// takes a tone that goes on for noise.
+const PAUSE_PEAK: u16 = 328;
+
 /// A change that takes effect between two frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -281,6 +285,7 @@ impl<E: Encode> Capture<E> {
         let pcm = self.gathered.get_mut(..self.filled).unwrap_or(&mut []);
         self.past.pass(pcm, self.stream.channels);
         let late = self.encoder.lookahead().saturating_add(self.past.lag());
+        self.encoder.may_pause(Level::of(pcm).peak < PAUSE_PEAK);
         let coded = self.encoder.encode(pcm, out.room_mut()).ok();
         let header = coded.and_then(|length| Header::new(Kind::Packet, length).ok());
         let outcome = match header {
