@@ -70,7 +70,7 @@ pub(super) struct Told {
     /// Packets as large as the sound needs: true or false [default: the preset's].
     #[arg(long, value_name = "SWITCH", value_parser = flag)]
     vbr: Option<String>,
-    /// Next to nothing is sent during silence: true or false [default: the preset's].
+    /// Next to nothing is sent during silence (below −40 dB of full scale): true or false [default: the preset's].
     #[arg(long, value_name = "SWITCH", value_parser = flag)]
     dtx: Option<String>,
     /// What a talker's sound is played with, delay or gaps: low, balanced, smooth or frozen [default: balanced].

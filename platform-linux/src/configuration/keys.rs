@@ -263,7 +263,7 @@ pub const KEYS: &[Key] = &[
         Frame,
         dtx = flag,
         maybe,
-        "Next to nothing is sent during silence."
+        "Next to nothing is sent during silence, as long as it is below −40 dB of full scale."
     ),
     key!(
         "capture.gain",
