@@ -167,7 +167,7 @@ struct Judged {
 
 /// Follows the chirp through all that was heard but for these stretches of stream time, behind each of which another
 /// recording begins.
-fn judge(take: &Take, others: &[Range<u64>]) -> Judged {
+fn judge(take: &Take, others: &[Range<u64>], changes: &[(u64, String)]) -> Judged {
     let (score, end) = (Score::new(), take.begins + take.sound.len() as u64);
     let mut judged = Judged { windows: 0, worst: 1.0, least_db: 0.0, most_db: 0.0 };
     // The first recording began with stream time, but for what was lost while everything else began, too.
@@ -182,7 +182,9 @@ fn judge(take: &Take, others: &[Range<u64>]) -> Judged {
             let media = begin + (n * WINDOW) as u64;
             let ought = score.ought(is, media, origin);
             let alike = likeness(is, &ought);
-            assert!(alike > ALIKE, "at {media}, with a recording that began at {origin}: {alike:.2} alike");
+            let before = &changes[..changes.partition_point(|(at, _)| *at < media)];
+            let before = &before[before.len().saturating_sub(2)..];
+            assert!(alike > ALIKE, "at {media}, with a recording that began at {origin}: {alike:.2} alike; {before:?}");
             judged.worst = judged.worst.min(alike);
             judged.windows += 1;
             // What trails longer is held back, and nothing is jumped over: a chirp is never quiet.
@@ -289,7 +291,7 @@ fn hundreds_of_changes_are_not_heard_and_other_devices_for_no_longer_than_they_t
 
     let (ear, packets) = listen(&socket);
     let mut conductor = Conductor::new(&socket);
-    let (mut others, mut between) = (Vec::new(), 0);
+    let (mut others, mut between, mut changes) = (Vec::new(), 0, Vec::new());
     conductor.hear(2 * HEARD + STRETCH as u64);
     let at_first = conductor.lost();
     for (n, (quality, content, frame)) in streams(count).into_iter().enumerate() {
@@ -311,6 +313,7 @@ fn hundreds_of_changes_are_not_heard_and_other_devices_for_no_longer_than_they_t
                 ("capture.frame", frame.name()),
             ];
             let how = conductor.set(&said);
+            changes.push((conductor.time(), format!("{quality} {} {}: {how}", content.name(), frame.name())));
             // What came with another device may be the next in the row.
             let is_there = how == How::Nothing && n % DEVICE_EVERY == 0;
             assert!(is_there || matches!(how, How::Retuned | How::Reshaped), "{said:?}");
@@ -341,7 +344,7 @@ fn hundreds_of_changes_are_not_heard_and_other_devices_for_no_longer_than_they_t
         );
         return;
     }
-    let judged = judge(&take, &others);
+    let judged = judge(&take, &others, &changes);
     println!(
         "{:.0} s, {} windows of 50 ms at least {:.3} alike, level {:.1} to {:.1} dB; {replaced} other devices cost {:.0} ms each",
         take.sound.len() as f64 / 48_000.0,
