@@ -11,7 +11,6 @@ mod floor;
 mod tests;
 
 pub use floor::Floor;
-pub(crate) use floor::faster;
 
 use crate::config::{Quality, Stream};
 use crate::time::{Instant, SAMPLE_RATE_HZ, Span};

@@ -9,7 +9,6 @@
 //! be played is none: against that delay helps, which [`adapt`](crate::adapt) decides about.
 
 use crate::config::{Application, FrameLen, Rate, Stream};
-use crate::quality::faster;
 use crate::time::{Instant, Span};
 use crate::wire::Report;
 
@@ -48,7 +47,7 @@ impl Tally {
         if captured != Instant::ZERO {
             // By clocks that may be far apart: only differences mean anything, and they wrap.
             let took = now.as_micros().wrapping_sub(captured.as_micros()) as u32;
-            self.report.delay_us = Some(self.report.delay_us.map_or(took, |delay| faster(delay, took)));
+            self.report.delay_us = Some(self.report.delay_us.map_or(took, |delay| Report::faster(delay, took)));
         }
         let reported = *self.reported.get_or_insert(now);
         if now.since(reported) < REPORT_EVERY {

@@ -1,6 +1,7 @@
 //! How much longer packets take to a receiver than they did of late.
 
 use crate::time::{Instant, Span};
+use crate::wire::Report;
 
 /// The fastest packet is looked for in so long a time, in two halves.
 const HALF: Span = Span::from_millis(30_000);
@@ -37,9 +38,9 @@ impl Floor {
             self.since = now;
         }
         let [recent, before] = &mut self.halves;
-        let least = recent.map_or(delay_us, |recent| faster(recent, delay_us));
+        let least = recent.map_or(delay_us, |recent| Report::faster(recent, delay_us));
         *recent = Some(least);
-        let floor = before.map_or(least, |before| faster(before, least));
+        let floor = before.map_or(least, |before| Report::faster(before, least));
         // Not below the floor, unless what was said makes no sense.
         let above = u64::try_from(delay_us.wrapping_sub(floor).cast_signed()).unwrap_or(0);
         let growth = Span::from_micros(above);
@@ -50,11 +51,6 @@ impl Floor {
     pub const fn take(&mut self) -> Option<Span> {
         self.growth.take()
     }
-}
-
-/// The smaller one of two delays that wrap.
-pub(crate) const fn faster(one: u32, other: u32) -> u32 {
-    if one.wrapping_sub(other).cast_signed() < 0 { one } else { other }
 }
 
 #[cfg(test)]

@@ -198,6 +198,12 @@ impl Report {
         lost.saturating_mul(1_000_000).checked_div(u64::from(expected)).map(|loss| loss as u32)
     }
 
+    /// The smaller one of two delays as reports have them, which wrap.
+    #[must_use]
+    pub const fn faster(one: u32, other: u32) -> u32 {
+        if one.wrapping_sub(other).cast_signed() < 0 { one } else { other }
+    }
+
     /// The payload.
     #[must_use]
     pub fn emit(&self) -> [u8; 16] {
