@@ -1,5 +1,6 @@
-//! What is lost and how long packets take is reported, and what is reported lost makes packets bring copies along: both ends of a direction as the
-//! daemon, `listen` and `talk` have them. Only the listener with ears reports. No preset has redundancy in-band.
+//! What is lost and how long packets take is reported, and what is reported lost makes packets bring copies along: both
+//! ends of a direction as the daemon, `listen` and `talk` have them. Only the listener with ears reports. No preset has
+//! redundancy in-band.
 
 use super::clients::Bytes;
 use super::{Event, Way, World};
