@@ -60,7 +60,7 @@ impl Connection {
     }
 }
 
-/// Hears what the daemon captures, and tells it what was lost on the way.
+/// Hears what the daemon captures, and tells it what was lost on the way and how long the rest took.
 #[derive(Debug)]
 pub struct Listener {
     connection: Connection,

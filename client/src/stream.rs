@@ -24,7 +24,7 @@ impl Ear {
 
     /// Counts a packet; what is to be reported, now and then.
     pub(crate) fn count(&mut self, header: &Header) -> Option<Report> {
-        self.0.received(now(), header.sequence)
+        self.0.received(now(), header.sequence, header.captured)
     }
 }
 

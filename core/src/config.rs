@@ -7,6 +7,7 @@
 mod board;
 mod gain;
 mod limits;
+mod own;
 mod playout;
 mod rate;
 mod seam;
@@ -17,6 +18,7 @@ mod web;
 pub use board::{BOARD, BoardTiming};
 pub use gain::Gain;
 pub use limits::{Allowance, LIMITS, Limits};
+pub use own::Own;
 pub use playout::{Playout, Terms};
 pub use rate::Rate;
 pub use seam::SEAM;

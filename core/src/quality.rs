@@ -6,8 +6,11 @@
 //!
 //! It knows no encoder and no receiver: whoever owns it feeds it what was measured, and does what it says.
 
+mod floor;
 #[cfg(test)]
 mod tests;
+
+pub use floor::Floor;
 
 use crate::config::{Quality, Stream};
 use crate::time::{Instant, SAMPLE_RATE_HZ, Span};
@@ -29,8 +32,8 @@ const DELAY_BAD: Span = Span::from_millis(80);
 const DELAY_FINE: Span = Span::from_millis(40);
 /// A queue that gets shorter by less than this from one measurement to the next is not being emptied.
 const DRAINS: Span = Span::from_millis(10);
-/// The fastest packet is looked for in so long a time, in two halves.
-const FLOOR_HALF: Span = Span::from_millis(30_000);
+/// Of what nobody said anything new, the last word holds so long.
+const RECENT: Span = Span::from_millis(3_000);
 /// Share of the audio thread's turns that took twice their time, from which on the processor has too much to do, and
 /// below which it has not, in millionths.
 const LATE_BAD: u32 = 20_000;
@@ -54,8 +57,8 @@ const PATIENCE_MAX: u32 = 32;
 pub struct Measurement {
     /// Packets that never came, in millionths, if anybody said so.
     pub loss: Option<u32>,
-    /// What the fastest packet took; by which clocks does not matter, as long as they stay the same.
-    pub delay: Option<Span>,
+    /// By how much the fastest packets are slower than those of late ([`Floor`]), if anybody said so.
+    pub growth: Option<Span>,
     /// The audio thread's turns that took twice their time, or more, in millionths of all.
     pub late: u32,
 }
@@ -110,9 +113,10 @@ pub struct Governor {
     late: u32,
     /// Loss that no preset helps against.
     foreign_loss: u32,
-    floors: [Option<Span>; 2],
-    floor_since: Instant,
-    growth_before: Span,
+    /// Growth that no preset helps against: the way is longer. Gone as soon as less was measured.
+    foreign_growth: Span,
+    /// Growth beyond that, and when it was measured.
+    growth_before: Option<(Instant, Span)>,
     changed: Option<Instant>,
     trial: Option<Trial>,
     /// All is fine since.
@@ -130,13 +134,13 @@ pub const fn wire_bps(stream: &Stream) -> u32 {
     stream.tuning.bitrate.bps().saturating_add(packets.saturating_mul(PACKET_OVERHEAD * 8))
 }
 
-/// What counts as lost where many receivers share one encoder: as much as at least half of those lost who say so. One on a
-/// bad line does not take the preset from everybody.
+/// What counts where many receivers share one encoder: as much loss, or growth, as at least half of those have who say so.
+/// One on a bad line does not take the preset from everybody.
 #[must_use]
-pub fn shared_loss(losses: impl Iterator<Item = u32> + Clone) -> Option<u32> {
-    let quorum = losses.clone().count().div_ceil(2);
-    let agreed = |least: &u32| losses.clone().filter(|loss| loss >= least).count() >= quorum;
-    losses.clone().filter(agreed).max()
+pub fn shared<T: Copy + Ord>(said: impl Iterator<Item = T> + Clone) -> Option<T> {
+    let quorum = said.clone().count().div_ceil(2);
+    let agreed = |least: &T| said.clone().filter(|other| other >= least).count() >= quorum;
+    said.clone().filter(agreed).max()
 }
 
 impl Governor {
@@ -152,9 +156,8 @@ impl Governor {
             loss_latest: 0,
             late: 0,
             foreign_loss: 0,
-            floors: [None; 2],
-            floor_since: Instant::ZERO,
-            growth_before: Span::ZERO,
+            foreign_growth: Span::ZERO,
+            growth_before: None,
             changed: None,
             trial: None,
             fine_since: None,
@@ -200,10 +203,10 @@ impl Governor {
 
     /// Takes what was measured; says what to do, if that is something new.
     pub fn observe(&mut self, now: Instant, measured: Measurement) -> Option<Decision> {
-        let growth = measured.delay.map_or(Span::ZERO, |delay| self.growth(now, delay));
+        let fresh = measured.growth.map(|growth| self.own_growth(growth));
         if self.changed.is_some_and(|changed| now.since(changed) < SETTLE) {
             // Of the present preset nothing is known yet.
-            (self.loss, self.loss_latest, self.late, self.growth_before) = (0, 0, 0, Span::ZERO);
+            (self.loss, self.loss_latest, self.late, self.growth_before) = (0, 0, 0, None);
             return None;
         }
         if let Some(loss) = measured.loss {
@@ -211,11 +214,15 @@ impl Governor {
             self.loss_for_sure = core::mem::replace(&mut self.loss_latest, loss).min(loss);
         }
         self.late = mean(self.late, measured.late);
-        let before = core::mem::replace(&mut self.growth_before, growth);
+        let before = self.growth_before.filter(|(at, _)| now.since(*at) <= RECENT).map(|(_, growth)| growth);
+        self.growth_before = fresh.map(|growth| (now, growth)).or(self.growth_before);
+        let growth = fresh.or(before).unwrap_or(Span::ZERO);
         if self.judge_trial(now, growth) {
             return None;
         }
-        let queues = before >= DELAY_BAD && growth >= DELAY_BAD && growth.plus(DRAINS) >= before;
+        let queues = fresh.zip(before).is_some_and(|(growth, before)| {
+            before >= DELAY_BAD && growth >= DELAY_BAD && growth.plus(DRAINS) >= before
+        });
         match self.trouble(queues) {
             Some((wanted, reason)) => self.go_down(now, wanted, reason, growth),
             None => self.calm_down(now, growth),
@@ -296,24 +303,18 @@ impl Governor {
                 if stays(growth.as_micros(), trial.growth.as_micros())
                     && stays(trial.growth.as_micros(), growth.as_micros()) =>
             {
-                (self.floors, self.growth_before) = ([None; 2], Span::ZERO);
+                (self.foreign_growth, self.growth_before) = (self.foreign_growth.plus(growth), None);
                 true
             }
             _ => false,
         }
     }
 
-    /// By how much the fastest packet is slower than the fastest of late.
-    fn growth(&mut self, now: Instant, delay: Span) -> Span {
-        if now.since(self.floor_since) >= FLOOR_HALF {
-            let [recent, _] = self.floors;
-            self.floors = [None, recent];
-            self.floor_since = now;
-        }
-        let [recent, before] = &mut self.floors;
-        let least = recent.map_or(delay, |least| least.min(delay));
-        *recent = Some(least);
-        delay.minus(before.map_or(least, |before| before.min(least)))
+    /// Growth that a preset may help against. A way that was longer and is not any more is forgotten, also as the floors
+    /// of those who measured it forget the short one.
+    fn own_growth(&mut self, growth: Span) -> Span {
+        self.foreign_growth = self.foreign_growth.min(growth);
+        growth.minus(self.foreign_growth)
     }
 
     /// The next preset up, if the user wants it.

@@ -21,12 +21,13 @@ const AHEAD_MAX: u32 = 3_000;
 const REMEMBERED: u32 = 64;
 const STRANGE_MAX: u32 = 100;
 
-/// Counts what came, and what should have.
+/// Counts what came, and what should have, and keeps what the fastest took.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tally {
     /// The highest sequence number, and for it and those before whether they came, from the lowest bit.
     highest: Option<(u32, u64)>,
+    /// Its delay is that of the fastest packet since it was last sent.
     report: Report,
     reported: Option<Instant>,
 }
@@ -35,18 +36,27 @@ impl Tally {
     /// Nothing came yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { highest: None, report: Report { expected: 0, received: 0 }, reported: None }
+        Self { highest: None, report: Report { expected: 0, received: 0, delay_us: None }, reported: None }
     }
 
-    /// A packet came. Returns what to tell its sender, when that is due.
-    pub fn received(&mut self, now: Instant, sequence: u32) -> Option<Report> {
+    /// A packet came that its sender says to have captured then, by its own clock. Returns what to tell the sender, when
+    /// that is due.
+    pub fn received(&mut self, now: Instant, sequence: u32, captured: Instant) -> Option<Report> {
         self.count(sequence);
+        // Zero says nothing.
+        if captured != Instant::ZERO {
+            // By clocks that may be far apart: only differences mean anything, and they wrap.
+            let took = now.as_micros().wrapping_sub(captured.as_micros()) as u32;
+            self.report.delay_us = Some(self.report.delay_us.map_or(took, |delay| Report::faster(delay, took)));
+        }
         let reported = *self.reported.get_or_insert(now);
         if now.since(reported) < REPORT_EVERY {
             return None;
         }
         self.reported = Some(now);
-        Some(self.report)
+        let report = self.report;
+        self.report.delay_us = None;
+        Some(report)
     }
 
     /// What is known so far.

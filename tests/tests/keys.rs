@@ -173,7 +173,7 @@ impl Daemon {
         let (before, mut n) = (status(), 0);
         let other = until_some_every(PACE, SOON, || {
             n += 1;
-            ear.report(Report { expected: n * 100, received: n * 40 });
+            ear.report(Report { expected: n * 100, received: n * 40, delay_us: None });
             let now = status();
             let is_over = uptime(&now) > uptime(&before) + 10.0;
             let quality = &now["capture"]["quality"];

@@ -228,7 +228,7 @@ fn who_does_not_ask_gets_the_same_bytes_and_who_loses_nothing_gets_no_copies() {
             let (header, payload) = good.next().await;
             assert!(!header.flags.has(Flags::COPY), "it lost nothing");
             // What the daemon had no time to capture is not held against it here.
-            good.report(Report { expected: n, received: n }).await;
+            good.report(Report { expected: n, received: n, delay_us: None }).await;
             assert_eq!(originals.get(&header.sequence).map(|(_, bytes)| bytes), Some(&payload));
             // It says that it lost a tenth.
             let (header, payload) = bad.next().await;

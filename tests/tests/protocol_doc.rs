@@ -67,6 +67,7 @@ fn packet(sequence: u32, flags: Flags, media: u64, captured: u64) -> Vec<u8> {
 const REDUNDANCY: Additions = Additions { redundancy: true, notices: false };
 const NOTICES: Additions = Additions { redundancy: false, notices: true };
 const MUTE: Mute = Mute { direction: Direction::Capture, muted: true };
+const REPORT: Report = Report { expected: 100, received: 98, delay_us: Some(23_456) };
 const DROPPED: Notice = Notice::Dropped { fresh: 3, total: 515 };
 
 fn hello(role: Role, takeover: bool, additions: Additions, name: &str) -> Vec<u8> {
@@ -105,7 +106,7 @@ fn emitted() -> BTreeMap<&'static str, Vec<u8>> {
         ("packet", packet(56, Flags::GAP, 53_760, 4_443_091_190)),
         ("packet-copy", packet_with_copy()),
         ("packet-start", packet(0, Flags::START, 0, 0)),
-        ("report", control(Kind::Report, &Report { expected: 100, received: 98 }.emit())),
+        ("report", control(Kind::Report, &REPORT.emit())),
         ("hello-controller", hello(Role::Controller, false, NOTICES, "x")),
         ("command-mute", control(Kind::Command, &command)),
         ("command-set", control(Kind::Command, &command_set())),
@@ -185,7 +186,7 @@ fn the_golden_vectors_are_parsed_as_the_page_says() {
                 assert_eq!(copy, (*name == "packet-copy").then_some((960, parts.packet)), "{name}");
                 assert_eq!([&frame.header.emit()[..], frame.payload()].concat(), *bytes, "{name}");
             }
-            (_, Kind::Report) => assert_eq!(Report::parse(payload), Ok(Report { expected: 100, received: 98 })),
+            (_, Kind::Report) => assert_eq!(Report::parse(payload), Ok(REPORT)),
             (_, Kind::Status) => assert_eq!(payload, b"{}"),
             (_, Kind::StatusRequest | Kind::Bye) => assert!(payload.is_empty()),
             (name, kind) => panic!("{name} is a {kind:?}"),

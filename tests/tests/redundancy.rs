@@ -227,7 +227,7 @@ fn converse(sound: &[i16], adaptive: bool, lost: impl Fn(u64) -> bool) -> Minute
         let now = Instant::from_micros(1_000_000 + n * 20_000);
         assert_eq!(capture.feed(now, samples), FRAME);
         assert_eq!(capture.encode(&mut frame), Outcome::Coded);
-        let Header { sequence, media, .. } = frame.header;
+        let Header { sequence, media, captured, .. } = frame.header;
         assert_eq!((u64::from(sequence), media), (n, MediaTime(n * FRAME as u64)), "no retune leaves a gap");
         bytes += frame.payload().len() as u64;
         redundant.push(opus_rebuilds(frame.payload()));
@@ -236,7 +236,7 @@ fn converse(sound: &[i16], adaptive: bool, lost: impl Fn(u64) -> bool) -> Minute
             // As long as the test: the engine holds borrowed bytes.
             let payload: &'static [u8] = frame.payload().to_vec().leak();
             let _ = engine.accept(Arrival { extent, arrived: now, captured: None, payload });
-            if let Some(report) = tally.received(now, sequence).filter(|_| adaptive) {
+            if let Some(report) = tally.received(now, sequence, captured).filter(|_| adaptive) {
                 policy.observe(now, report);
                 let percent = in_band(&stream, policy.need());
                 if needs.last() != Some(&percent) {

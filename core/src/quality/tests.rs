@@ -31,13 +31,14 @@ struct World {
     governor: Governor,
     now: Instant,
     waits_ms: u64,
+    floor: Floor,
     changes: Vec<(u64, Quality, Reason)>,
 }
 
 impl World {
     fn new(ceiling: Quality) -> Self {
         let now = Instant::ZERO.plus(SECOND);
-        Self { governor: Governor::new(ceiling, streams), now, waits_ms: 0, changes: Vec::new() }
+        Self { governor: Governor::new(ceiling, streams), now, waits_ms: 0, floor: Floor::new(), changes: Vec::new() }
     }
 
     fn run(&mut self, plant: Plant, seconds: u64) {
@@ -69,10 +70,11 @@ impl World {
         } else {
             self.waits_ms = self.waits_ms.saturating_sub((room - rate) * 1_000 / room);
         }
+        self.floor.observe(self.now, (plant.way_ms + self.waits_ms) as u32 * 1_000);
         let arrives = (1_000_000 - lost) * (1_000_000 - u64::from(plant.loss)) / 1_000_000;
         Measurement {
             loss: Some((1_000_000 - arrives) as u32),
-            delay: Some(Span::from_millis(plant.way_ms + self.waits_ms)),
+            growth: self.floor.take(),
             late: if plant.too_much.is_some_and(|least| quality >= least) { 80_000 } else { 0 },
         }
     }
@@ -130,6 +132,55 @@ fn a_longer_way_is_no_queue() {
     world.run(FREE, 100);
     world.run(Plant { way_ms: 200, ..FREE }, 600);
     assert!(world.changes.len() <= 2 && world.governor.quality() == Quality::High, "{:?}", world.changes);
+}
+
+/// What a governor does with growths in milliseconds, second by second.
+fn told(growths: impl IntoIterator<Item = Option<u64>>) -> Vec<(usize, Quality, Reason)> {
+    let mut governor = Governor::new(Quality::High, streams);
+    let step = |(n, growth): (usize, Option<u64>)| {
+        let measured = Measurement { growth: growth.map(Span::from_millis), ..Measurement::default() };
+        let decision = governor.observe(Instant::from_micros(n as u64 * 1_000_000), measured)?;
+        Some((n, decision.quality, decision.reason))
+    };
+    growths.into_iter().enumerate().filter_map(step).collect()
+}
+
+#[test]
+fn a_queue_is_what_two_measurements_say_also_when_there_is_not_one_each_second() {
+    assert_eq!(told([0, 0, 100, 0, 100, 0, 100, 0].map(Some)), [], "once is nothing");
+    assert_eq!(told([0, 300, 200, 100, 0].map(Some)), [], "it is emptied");
+    let grows = [Some(0), Some(100), Some(150), Some(200)];
+    assert_eq!(told(grows), [(2, Quality::Medium, Reason::Delay)]);
+    assert_eq!(told([Some(0), Some(100), None, Some(150)]), [(3, Quality::Medium, Reason::Delay)]);
+    assert_eq!(told([Some(0), Some(100), None, None, None, None]), [], "the same one twice is once");
+    assert_eq!(told([Some(0), Some(100), None, None, None, None, Some(150)]), [], "too long ago");
+}
+
+#[test]
+fn a_way_that_is_longer_is_put_up_with_until_it_is_not() {
+    let seconds = |growth, count: usize| std::iter::repeat_n(Some(growth), count);
+    let longer = || seconds(0, 5).chain(seconds(150, 50));
+    let known = [(6, Quality::Medium, Reason::Delay), (34, Quality::High, Reason::Calm)];
+    let said = told(longer());
+    assert_eq!(
+        said.iter().map(|(_, quality, reason)| (*quality, *reason)).collect::<Vec<_>>(),
+        known.map(|(_, q, r)| (q, r))
+    );
+    let queue = told(longer().chain(seconds(240, 5)));
+    assert_eq!(queue[2..], [(56, Quality::Medium, Reason::Delay)], "a queue on top of it");
+    assert_eq!(told(longer().chain(seconds(220, 5))).len(), 2, "70 ms on top of it are none");
+    let again = told(longer().chain(seconds(0, 1)).chain(seconds(150, 3)));
+    assert_eq!(again[2..], [(57, Quality::Medium, Reason::Delay)], "it was short in between");
+}
+
+#[test]
+fn one_on_a_bad_line_among_three_does_not_count() {
+    let of = |said: &[u32]| shared(said.iter().copied());
+    assert_eq!(
+        [of(&[]), of(&[7]), of(&[0, 7]), of(&[0, 7, 0]), of(&[3, 7, 0])],
+        [None, Some(7), Some(7), Some(0), Some(3)]
+    );
+    assert_eq!(shared([Span::ZERO, Span::ZERO, Span::from_millis(500)].into_iter()), Some(Span::ZERO));
 }
 
 #[test]
@@ -193,13 +244,13 @@ proptest! {
     ) {
         let mut governor = Governor::new(ceiling, streams);
         let (mut now, mut changed) = (Instant::ZERO, None::<Instant>);
-        for (n, (loss, delay, late, wait)) in measured.into_iter().enumerate() {
+        for (n, (loss, growth, late, wait)) in measured.into_iter().enumerate() {
             now = now.plus(Span::from_millis(wait));
             if n == 100 {
                 governor.set_ceiling(now, again);
                 changed = Some(now);
             }
-            let measured = Measurement { loss, delay: delay.map(Span::from_micros), late };
+            let measured = Measurement { loss, growth: growth.map(Span::from_micros), late };
             if let Some(decision) = governor.observe(now, measured) {
                 prop_assert!(changed.is_none_or(|changed| now.since(changed) >= SETTLE));
                 prop_assert_eq!(decision.quality, governor.quality());

@@ -7,6 +7,10 @@ fn second(n: u64) -> Instant {
     Instant::from_micros(1_000_000 * (n + 1))
 }
 
+const fn report(expected: u32, received: u32) -> Report {
+    Report { expected, received, delay_us: None }
+}
+
 fn tallied(sequences: &[u32]) -> (u32, u32) {
     let mut tally = Tally::new();
     sequences.iter().for_each(|sequence| tally.count(*sequence));
@@ -35,11 +39,32 @@ fn another_stream_is_no_loss() {
 #[test]
 fn a_report_is_due_once_a_second_while_packets_come() {
     let mut tally = Tally::new();
-    let reports: Vec<_> =
-        (0..500_u32).filter_map(|n| tally.received(Instant::from_micros(u64::from(n) * 20_000), n * 2)).collect();
+    let reports: Vec<_> = (0..500_u32)
+        .filter_map(|n| tally.received(Instant::from_micros(u64::from(n) * 20_000), n * 2, Instant::ZERO))
+        .collect();
     assert_eq!(reports.len(), 9);
-    assert_eq!(reports[0], Report { expected: 101, received: 51 });
-    assert_eq!(tally.received(second(100), 1_000).map(|report| report.expected), Some(1_001), "after a pause, at once");
+    assert_eq!(reports[0], report(101, 51));
+    assert_eq!(
+        tally.received(second(100), 1_000, Instant::ZERO).map(|report| report.expected),
+        Some(1_001),
+        "after a pause, at once"
+    );
+}
+
+#[test]
+fn a_report_tells_what_the_fastest_packet_since_the_last_one_took_by_whatever_clocks() {
+    for apart in [0, 5, u64::from(u32::MAX) - 100_000, 1 << 40] {
+        let mut tally = Tally::new();
+        let mut reports = Vec::new();
+        for n in 0..150 {
+            let captured = Instant::from_micros(20_000 * n + 1);
+            let takes = if n % 50 == 20 { 7_000 } else { 60_000 } + 1_000 * (n / 50);
+            let arrived = Instant::from_micros(captured.as_micros() + takes + apart);
+            reports.extend(tally.received(arrived, n as u32, captured).and_then(|report| report.delay_us));
+        }
+        let fastest: Vec<_> = reports.iter().map(|delay| delay.wrapping_sub(apart as u32)).collect();
+        assert_eq!(fastest, [7_000, 8_000], "{apart}");
+    }
 }
 
 /// Feeds a second of packets of 20 ms, of which `lost(second)` are lost; returns the needs, second by second.
@@ -95,11 +120,11 @@ fn reports_that_go_back_or_say_nothing_change_nothing() {
     let mut redundancy = Redundancy::new();
     needs(&mut redundancy, 0..20, |_| 5);
     let before = redundancy.loss_ppm();
-    for report in [Report { expected: 0, received: 0 }, Report { expected: 0, received: 900 }] {
+    for report in [report(0, 0), report(0, 900)] {
         redundancy.observe(second(21), report);
         assert_eq!(redundancy.loss_ppm(), before);
     }
-    redundancy.observe(second(22), Report { expected: 50, received: 1_000 });
+    redundancy.observe(second(22), report(50, 1_000));
     assert!(redundancy.loss_ppm() < before, "more than was expected is all of it");
 }
 
@@ -159,7 +184,7 @@ proptest! {
     ) {
         let mut redundancy = Redundancy::new();
         for (at, expected, received) in reports {
-            redundancy.observe(Instant::from_micros(u64::from(at)), Report { expected, received });
+            redundancy.observe(Instant::from_micros(u64::from(at)), report(expected, received));
             prop_assert!(redundancy.loss_ppm() <= 1_000_000);
             prop_assert!([0, 2, 5, 10, 25].contains(&redundancy.need()));
         }

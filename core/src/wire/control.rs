@@ -153,8 +153,8 @@ impl Welcome {
     }
 }
 
-/// What arrived of a stream, 16 bytes, the last eight of them zero. Both numbers count from the stream's beginning and
-/// wrap, so that a report that is lost takes nothing with it.
+/// What arrived of a stream, 16 bytes, the last four of them zero. What is counted counts from the stream's beginning and
+/// wraps, so that a report that is lost takes nothing with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Report {
@@ -162,6 +162,10 @@ pub struct Report {
     pub expected: u32,
     /// Those of them that came, each counted once.
     pub received: u32,
+    /// What the fastest packet since the last report took: when it came by the receiver's clock, less when it was captured
+    /// by the sender's, in microseconds modulo 2^32. The clocks may be far apart, so only differences mean anything. On the
+    /// wire zero says that it was not measured, as clients do that know nothing of it; so zero is sent as one.
+    pub delay_us: Option<u32>,
 }
 
 impl Report {
@@ -171,8 +175,13 @@ impl Report {
     /// [`WireError::Incomplete`] if it is cut short.
     pub fn parse(payload: &[u8]) -> Result<Self, WireError> {
         let fields = payload.first_chunk::<16>().ok_or(WireError::Incomplete { needed: 16 })?;
-        let [e0, e1, e2, e3, r0, r1, r2, r3, ..] = *fields;
-        Ok(Self { expected: u32::from_le_bytes([e0, e1, e2, e3]), received: u32::from_le_bytes([r0, r1, r2, r3]) })
+        let [e0, e1, e2, e3, r0, r1, r2, r3, d0, d1, d2, d3, ..] = *fields;
+        let delay_us = u32::from_le_bytes([d0, d1, d2, d3]);
+        Ok(Self {
+            expected: u32::from_le_bytes([e0, e1, e2, e3]),
+            received: u32::from_le_bytes([r0, r1, r2, r3]),
+            delay_us: (delay_us > 0).then_some(delay_us),
+        })
     }
 
     /// What was lost since an earlier report, in millionths; `None` if nothing was to come.
@@ -189,12 +198,19 @@ impl Report {
         lost.saturating_mul(1_000_000).checked_div(u64::from(expected)).map(|loss| loss as u32)
     }
 
+    /// The smaller one of two delays as reports have them, which wrap.
+    #[must_use]
+    pub const fn faster(one: u32, other: u32) -> u32 {
+        if one.wrapping_sub(other).cast_signed() < 0 { one } else { other }
+    }
+
     /// The payload.
     #[must_use]
     pub fn emit(&self) -> [u8; 16] {
         let [e0, e1, e2, e3] = self.expected.to_le_bytes();
         let [r0, r1, r2, r3] = self.received.to_le_bytes();
-        [e0, e1, e2, e3, r0, r1, r2, r3, 0, 0, 0, 0, 0, 0, 0, 0]
+        let [d0, d1, d2, d3] = self.delay_us.map_or(0, |delay| delay.max(1)).to_le_bytes();
+        [e0, e1, e2, e3, r0, r1, r2, r3, d0, d1, d2, d3, 0, 0, 0, 0]
     }
 }
 
@@ -336,10 +352,18 @@ mod tests {
 
     #[test]
     fn reports_survive_the_wire_and_leave_room_for_more() {
-        let report = Report { expected: 0x0102_0304, received: u32::MAX };
+        for delay_us in [Some(1), Some(u32::MAX), None] {
+            let report = Report { expected: 3, received: 2, delay_us };
+            assert_eq!(Report::parse(&report.emit()), Ok(report));
+        }
+        let old = [1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(Report::parse(&old).unwrap().delay_us, None, "who knows nothing of it sends zeros");
+        let zero = Report { delay_us: Some(0), ..Report::default() };
+        assert_eq!(Report::parse(&zero.emit()).unwrap().delay_us, Some(1), "to be told from them");
+        let report = Report { expected: 0x0102_0304, received: u32::MAX, delay_us: Some(0x0506_0708) };
         let mut bytes = report.emit();
-        assert_eq!(bytes[8..], [0; 8]);
-        bytes[8..].fill(9);
+        assert_eq!(bytes[8..], [8, 7, 6, 5, 0, 0, 0, 0]);
+        bytes[12..].fill(9);
         assert_eq!(Report::parse(&bytes), Ok(report), "what it will mean one day is not looked at");
         assert_eq!(Report::parse(&bytes[..15]), Err(WireError::Incomplete { needed: 16 }));
     }

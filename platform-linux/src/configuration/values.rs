@@ -6,7 +6,7 @@ use crate::http::Listen;
 use crate::pcm::{Choice, Volume};
 use soundpost_core::capacity::CLIENTS_MAX;
 use soundpost_core::config::{
-    Bitrate, Channels, Complexity, Content, Direction, FrameLen, Gain, Playout, Quality, Rate, SignalKind, Stream,
+    Bitrate, Channels, Complexity, Content, Direction, FrameLen, Gain, Own, Playout, Quality, Rate, SignalKind, Stream,
 };
 use std::path::PathBuf;
 
@@ -117,31 +117,12 @@ impl Values {
         self.stream_at(self.quality)
     }
 
-    /// What is coded instead where no more than this preset is possible: what is said otherwise is not to cost more
-    /// than the preset does.
+    /// What is coded instead where no more than this preset is possible.
     #[must_use]
     pub fn stream_at(&self, quality: Quality) -> Stream {
-        let preset = quality.stream(Direction::Capture, self.content);
-        if quality < self.quality {
-            let least = preset.tuning;
-            let lowered = Self {
-                bitrate: self.bitrate.map(|bitrate| bitrate.min(least.bitrate)),
-                rate: self.rate.map(|rate| rate.min(least.rate)),
-                complexity: self.complexity.map(|complexity| complexity.min(least.complexity)),
-                ..self.clone()
-            };
-            return Self { quality, ..lowered }.stream_at(quality);
-        }
-        let stream = Stream { channels: self.channels.unwrap_or(preset.channels), ..preset };
-        let mut stream = stream.with_frame(self.frame.unwrap_or(preset.frame));
-        let tuning = &mut stream.tuning;
-        tuning.bitrate = self.bitrate.unwrap_or(tuning.bitrate);
-        tuning.rate = self.rate.unwrap_or(tuning.rate);
-        tuning.complexity = self.complexity.unwrap_or(tuning.complexity);
-        tuning.signal = self.signal.unwrap_or(tuning.signal);
-        tuning.vbr = self.vbr.unwrap_or(tuning.vbr);
-        tuning.dtx = self.dtx.unwrap_or(tuning.dtx);
-        stream
+        let Self { frame, channels, bitrate, rate, complexity, signal, vbr, dtx, .. } = *self;
+        let own = Own { frame, channels, bitrate, rate, complexity, signal, vbr, dtx };
+        own.stream(self.quality, quality, self.content)
     }
 
     /// What talkers are asked to send.

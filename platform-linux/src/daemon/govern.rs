@@ -1,5 +1,5 @@
-//! The governor of the captured stream, and what it is told: what listeners say they lost, and how late the audio thread
-//! is.
+//! The governor of the captured stream, and what it is told: what listeners say they lost, by how much longer packets take
+//! to them, and how late the audio thread is.
 //!
 //! What either means is core's business; here is where it comes from.
 
@@ -8,7 +8,7 @@ use super::status::GovernorStatus;
 use crate::configuration::Values;
 use crate::rt::now;
 use soundpost_core::config::Quality;
-use soundpost_core::quality::{Decision, Governor, Measurement, Reason, shared_loss};
+use soundpost_core::quality::{Decision, Governor, Measurement, Reason, shared};
 use soundpost_core::wire::Report;
 use std::collections::BTreeMap;
 
@@ -67,7 +67,8 @@ impl Care {
             _ => 0,
         };
         let late = u32::try_from(share).unwrap_or(u32::MAX);
-        self.measured = Measurement { loss: self.loss(roster), delay: None, late };
+        let growth = shared(roster.growths().into_iter());
+        self.measured = Measurement { loss: self.loss(roster), growth, late };
         if !self.adapts {
             return None;
         }
@@ -82,7 +83,7 @@ impl Care {
     fn loss(&mut self, roster: &Roster) -> Option<u32> {
         let reports = roster.reports();
         let losses = reports.iter().filter_map(|(id, report)| report.loss_since(*self.reports.get(id)?));
-        let loss = shared_loss(losses);
+        let loss = shared(losses);
         self.reports = reports;
         loss
     }
@@ -94,6 +95,7 @@ impl Care {
             reason: name(self.reason).to_owned(),
             turns: self.turned,
             loss_percent: self.measured.loss.map(percent),
+            delay_growth_ms: self.measured.growth.map(|growth| growth.as_micros() as f64 / 1_000.0),
             late_percent: percent(self.measured.late),
         }
     }

@@ -351,7 +351,7 @@ impl Hub {
     /// A listener says what arrived.
     pub(super) fn take_report(&self, id: u32, report: Report) {
         if let Some(client) = self.roster.clients.borrow_mut().get_mut(&id) {
-            client.redundancy.observe(now(), report);
+            client.heed(report);
         }
         self.prepare_encoder();
     }

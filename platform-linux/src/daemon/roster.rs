@@ -10,8 +10,9 @@ use crate::socket::{self, Sent};
 use soundpost_core::capacity::WATCHED_USERS;
 use soundpost_core::config::{LIMITS, Stream};
 use soundpost_core::flood::{Bucket, Doorkeeper};
+use soundpost_core::quality::Floor;
 use soundpost_core::redundancy::{self, Redundancy, Tally};
-use soundpost_core::time::Instant;
+use soundpost_core::time::{Instant, Span};
 use soundpost_core::wire::{Additions, ErrorCode, Frame, Header, Kind, Notice, Report, Role};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ pub(super) struct Client {
     pub(super) additions: Additions,
     /// What this listener's reports ask for.
     pub(super) redundancy: Redundancy,
+    /// How long its reports say that packets take to this listener.
+    floor: Floor,
     /// What came from this talker.
     pub(super) tally: Tally,
     /// Tells the client's task to end.
@@ -70,9 +73,19 @@ impl Client {
             copies: 0,
             additions,
             redundancy: Redundancy::new(),
+            floor: Floor::new(),
             tally: Tally::new(),
             leave: Rc::new(Notify::new()),
             replaced: false,
+        }
+    }
+
+    /// Takes what this listener says that arrived, and when.
+    pub(super) fn heed(&mut self, report: Report) {
+        let now = now();
+        self.redundancy.observe(now, report);
+        if let Some(delay_us) = report.delay_us {
+            self.floor.observe(now, delay_us);
         }
     }
 
@@ -133,7 +146,7 @@ impl Client {
     pub(super) fn count_in(&mut self, header: &Header) -> bool {
         let first = self.packets == 0;
         self.packets += 1;
-        let report = self.tally.received(now(), header.sequence);
+        let report = self.tally.received(now(), header.sequence, header.captured);
         if let Some(report) = report.filter(|_| self.additions.redundancy) {
             // When there is no room the next one says the same.
             let _ = socket::send_control(&*self.socket, Kind::Report, &report.emit());
@@ -315,6 +328,11 @@ impl Roster {
         let clients = self.clients.borrow();
         let listeners = clients.iter().filter(|(_, client)| client.role == Role::Listener);
         listeners.filter_map(|(id, client)| Some((*id, client.redundancy.latest()?))).collect()
+    }
+
+    /// By how much packets take longer than of late to those listeners who said so since this was last asked.
+    pub(super) fn growths(&self) -> Vec<Span> {
+        self.clients.borrow_mut().values_mut().filter_map(|client| client.floor.take()).collect()
     }
 
     /// Nothing more will be captured: says goodbye to all listeners.

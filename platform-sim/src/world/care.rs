@@ -1,13 +1,12 @@
-//! The governor of each sender, and what it is told: what receivers report, how long packets take, how late the audio
-//! thread wakes up.
+//! The governor of each sender, and what it is told: what receivers report, and how late the audio thread wakes up.
 
 use super::build::stream;
 use super::{DAWN, Event, Way, World};
 use crate::outcome::Turn;
 use crate::scenario::Scenario;
 use soundpost_core::config::{Direction, TIMING};
-use soundpost_core::quality::{Governor, Measurement, OBSERVE_EVERY};
-use soundpost_core::time::Span;
+use soundpost_core::quality::{Floor, Governor, Measurement, OBSERVE_EVERY};
+use soundpost_core::time::{Instant, Span};
 use soundpost_core::wire::Report;
 
 /// A turn that begins when the next two are due is late.
@@ -20,7 +19,7 @@ pub(super) struct Care {
     direction: Direction,
     latest: Option<Report>,
     before: Option<Report>,
-    fastest: Option<Span>,
+    floor: Floor,
     wakes: u64,
     late: u64,
     pub(super) turns: Vec<Turn>,
@@ -30,7 +29,7 @@ impl Care {
     pub(super) fn new(scenario: &Scenario, direction: Direction) -> Self {
         let governor = Governor::new(scenario.preset, |quality| stream(scenario, quality, direction));
         let (latest, before) = (None, None);
-        Self { governor, direction, latest, before, fastest: None, wakes: 0, late: 0, turns: Vec::new() }
+        Self { governor, direction, latest, before, floor: Floor::new(), wakes: 0, late: 0, turns: Vec::new() }
     }
 
     /// The sender's audio thread woke up so late.
@@ -39,27 +38,21 @@ impl Care {
         self.late += u64::from(late >= LATE);
     }
 
-    /// A packet took so long to its receiver, and was as long in the making.
-    pub(super) fn took(&mut self, time: Span) {
-        self.fastest = Some(self.fastest.map_or(time, |fastest| fastest.min(time)));
-    }
-
-    /// The receiver says what came.
-    pub(super) const fn told(&mut self, report: Report) {
+    /// The receiver says what came, and how long that took.
+    pub(super) fn told(&mut self, now: Instant, report: Report) {
         self.latest = Some(report);
+        if let Some(delay_us) = report.delay_us {
+            self.floor.observe(now, delay_us);
+        }
     }
 
     fn measured(&mut self) -> Measurement {
         let latest = self.latest.take();
-        let loss = latest.zip(self.before).and_then(|(now, before)| {
-            let expected = now.expected.wrapping_sub(before.expected);
-            let lost = expected.saturating_sub(now.received.wrapping_sub(before.received));
-            (u64::from(lost) * 1_000_000).checked_div(u64::from(expected)).and_then(|loss| u32::try_from(loss).ok())
-        });
+        let loss = latest.zip(self.before).and_then(|(now, before)| now.loss_since(before));
         self.before = latest.or(self.before);
         let late = (self.late * 1_000_000).checked_div(self.wakes).unwrap_or(0);
         (self.late, self.wakes) = (0, 0);
-        Measurement { loss, delay: self.fastest.take(), late: u32::try_from(late).unwrap_or(u32::MAX) }
+        Measurement { loss, growth: self.floor.take(), late: u32::try_from(late).unwrap_or(u32::MAX) }
     }
 }
 

@@ -192,8 +192,6 @@ impl World<'_, '_, '_> {
         match wire::parse(bytes) {
             Ok((header, payload, [])) => {
                 self.count(way, &header);
-                let took = self.now().since(header.captured);
-                self.line(way).care.took(took);
                 self.line(way).receiver.push(header, payload);
             }
             Ok(_) | Err(_) => {

@@ -1,5 +1,6 @@
-//! What is lost is reported, and what is reported makes packets bring copies along: both ends of a direction as the
-//! daemon, `listen` and `talk` have them. Only the listener with ears reports. No preset has redundancy in-band.
+//! What is lost and how long packets take is reported, and what is reported lost makes packets bring copies along: both
+//! ends of a direction as the daemon, `listen` and `talk` have them. Only the listener with ears reports. No preset has
+//! redundancy in-band.
 
 use super::clients::Bytes;
 use super::{Event, Way, World};
@@ -49,7 +50,7 @@ impl World<'_, '_, '_> {
             return;
         }
         let now = self.now();
-        let Some(report) = self.line(way).talk.tally.received(now, header.sequence) else { return };
+        let Some(report) = self.line(way).talk.tally.received(now, header.sequence, header.captured) else { return };
         let back = match way {
             Way::Capture => self.clients[0].link.least(),
             Way::Playback => self.talker_link.least(),
@@ -60,7 +61,7 @@ impl World<'_, '_, '_> {
     /// The sender is told.
     pub(super) fn heed(&mut self, way: Way, report: Report) {
         let now = self.now();
-        self.line(way).care.told(report);
+        self.line(way).care.told(now, report);
         let talk = &mut self.line(way).talk;
         let before = talk.policy.need();
         talk.policy.observe(now, report);

@@ -84,7 +84,7 @@ pub fn wire_control(data: &[u8]) {
         assert_eq!(Welcome::parse(&welcome.emit()), Ok(welcome));
     }
     if let Ok(report) = Report::parse(data) {
-        assert_eq!(report.emit()[..8], data[..8]);
+        assert_eq!(report.emit()[..12], data[..12]);
     }
     if let Ok(notice) = Notice::parse(data) {
         assert_eq!(Notice::parse(&notice.emit()), Ok(notice));

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::*;
-use crate::measure::Train;
+use crate::measure::{Continuity, Train};
 use crate::proc::Program;
 use crate::speech::speech;
 
@@ -98,7 +98,7 @@ fn speech_comes_through_the_devices_complete() {
     wait_for_devices(&probe);
     let words = speech("Glue the sheet to the dark blue background.", 4.0);
     let take = || passage(&probe, &words, Duration::from_millis(250), 0).found;
-    let found = a_good_take(take, |found| found.is_complete());
+    let found = a_good_take(take, Continuity::is_complete);
     print!("arecord | aplay: {found}");
     assert!(found.is_complete(), "{found}");
 }

@@ -15,6 +15,9 @@ pub struct GovernorStatus {
     pub turns: u64,
     /// Packets that listeners lost when it was last looked, in percent; `None` if nobody said so.
     pub loss_percent: Option<f64>,
+    /// By how much the fastest packets then took longer to listeners than the fastest of the last minute, in milliseconds;
+    /// `None` if nobody said so.
+    pub delay_growth_ms: Option<f64>,
     /// Turns of the audio thread that were late then, in percent.
     pub late_percent: f64,
 }

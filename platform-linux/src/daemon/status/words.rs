@@ -16,6 +16,9 @@ impl fmt::Display for Status {
         if governor.ceiling != capture.quality {
             writeln!(f, "  wished     {}, and not possible because of {}", governor.ceiling, governor.reason)?;
         }
+        if let Some(growth) = governor.delay_growth_ms {
+            writeln!(f, "  listeners  packets take {growth:.0} ms longer than the fastest of the last minute")?;
+        }
         if capture.changes.asked != capture.changes.applied {
             let (asked, applied) = (capture.changes.asked, capture.changes.applied);
             writeln!(f, "  change     {asked} is asked for, {applied} is in effect")?;

@@ -122,6 +122,11 @@ fn capture(page: &mut Page, capture: &CaptureStatus) {
     page.counts("capture_frames_unsent_total", "Frames that were not sent.", "reason", frames);
     let loss = f64::from(capture.expected_loss_percent) / 100.0;
     page.one("capture_expected_loss_ratio", Gauge, "Loss that the encoder is prepared for.", loss);
+    let (name, help) = ("capture_delay_growth_seconds", "How much longer packets take to listeners than of late.");
+    page.head(name, Gauge, help);
+    if let Some(growth) = capture.governor.delay_growth_ms {
+        page.sample(name, &[], seconds(growth));
+    }
 }
 
 fn lost(page: &mut Page, playback: &PlaybackStatus) {
