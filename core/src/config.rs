@@ -313,12 +313,14 @@ impl Quality {
 impl Stream {
     /// The least that turns this stream into `to` without being heard.
     ///
-    /// An encoder makes up for frames that were larger than they are now by others that are smaller, and speech modes end
-    /// where frames become short; so much of a change is heard, and another encoder, which hears what was, is not.
+    /// An encoder makes up for frames that were larger than they are now by others that are smaller; speech modes end where
+    /// frames become short; and where they are possible, a step from one short frame to another leaves holes. So much of a
+    /// change is heard, and another encoder, which hears what was, is not.
     #[must_use]
     pub fn diff(self, to: Self) -> Change {
         let same_kind = self.channels == to.channels && self.application == to.application;
-        let same_modes = self.application == Application::LowDelay || self.frame.has_speech() == to.frame.has_speech();
+        let have_speech = self.frame.has_speech() && to.frame.has_speech();
+        let same_modes = self.application == Application::LowDelay || self.frame == to.frame || have_speech;
         // Half is much where frames are short: there is little in them to save.
         let much = self.frame_bytes().saturating_add(u32::from(!to.frame.has_speech()));
         let saves_much = to.frame_bytes().saturating_mul(2) < much;
