@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn many_failures_those_of_other_packages_and_those_without_a_name_are_final() {
-        let many = "test a ... FAILED\ntest b ... FAILED\ntest c ... FAILED\ntest d ... FAILED\n";
+        let many: String = (0..=MOST).map(|n| format!("test t{n} ... FAILED\n")).collect();
         assert_eq!(suspects(&format!("{many}{END}")), None);
         assert_eq!(
             suspects(&format!("test a ... FAILED\ntest b ... FAILED\n{END}    `-p soundpost-core --lib`\n")),
