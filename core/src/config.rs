@@ -321,9 +321,9 @@ impl Stream {
         let same_kind = self.channels == to.channels && self.application == to.application;
         let have_speech = self.frame.has_speech() && to.frame.has_speech();
         let same_modes = self.application == Application::LowDelay || self.frame == to.frame || have_speech;
+        let (before, twice) = (self.frame_bytes(), to.frame_bytes().saturating_mul(2));
         // Half is much where frames are short: there is little in them to save.
-        let much = self.frame_bytes().saturating_add(u32::from(!to.frame.has_speech()));
-        let saves_much = to.frame_bytes().saturating_mul(2) < much;
+        let saves_much = twice < before || (twice == before && !to.frame.has_speech());
         if self == to {
             Change::None
         } else if same_kind && same_modes && !saves_much {

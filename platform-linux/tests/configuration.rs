@@ -217,7 +217,7 @@ fn what_is_set_holds_until_it_is_taken_back_or_the_file_says_something_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(NAME);
     let write = |text: &str| std::fs::write(&path, text).expect("it can be written");
-    let frame = |live: &Live| live.effective().values().frame.map(soundpost_core::config::FrameLen::name);
+    let frame = |live: &Live| live.effective().values().own.frame.map(soundpost_core::config::FrameLen::name);
     write("[capture]\nframe = \"20ms\"\n");
     let live = Live::load(Place::Named(path.clone()), Vec::new(), Vec::new()).expect("a good file");
     let set = |live: &Live, key: &str, value: &str| live.with(&[(key.to_owned(), value.to_owned())]);

@@ -96,11 +96,9 @@ impl Heard {
         powers
     }
 
-    /// How loud each piece is, in decibels against how loud it should be: from the first change on, as speech modes take a
-    /// moment to get a tone right.
+    /// How loud each piece is, in decibels against how loud it should be.
     fn loudness(&self) -> impl Iterator<Item = (u64, f64)> {
-        let first = self.seams.first().map_or(10, |seam| seam.at as usize / PIECE);
-        let pieces = (first..self.sound.len() / PIECE - 1).map(|piece| (piece * PIECE) as u64);
+        let pieces = (10..self.sound.len() / PIECE - 1).map(|piece| (piece * PIECE) as u64);
         pieces.map(|n| {
             let [is, ought, _] = self.piece(n);
             (n, 10.0 * (is / ought).log10())
@@ -114,8 +112,7 @@ impl Heard {
 
     /// How alike each 50 ms are to what they should be. What is in its place is more alike than what is a sample off.
     fn likeness(&self) -> impl Iterator<Item = (u64, f64)> {
-        let first = self.seams.first().map_or(4_800, |seam| seam.at as usize);
-        (first..self.sound.len() - 2_400).step_by(2_400).map(|begin| {
+        (4_800..self.sound.len() - 2_400).step_by(2_400).map(|begin| {
             let is = &self.sound[begin..begin + 2_400];
             let ought: Vec<f64> = (begin..begin + 2_400).map(|n| self.ought(n as u64)).collect();
             let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -297,8 +294,11 @@ fn changes_in_no_order_and_at_any_moment_leave_no_hole_and_no_burst() {
     let changes = std::env::var("SOUNDPOST_CHANGES").map_or(1_000, |text| text.parse().expect("a number"));
     let (mut dice, mut made, mut worst) = (Dice::new(1, "changes"), 0, (0.0_f64, 0.0_f64));
     let mut alike = 1.0;
+    // Speech modes that *begin* in a tone take a moment to get it right.
+    let first = Quality::High.stream(Direction::Capture, Content::Program);
     while made < changes {
-        let streams: Vec<_> = (0..each_take).map(|_| *dice.pick(&all)).collect();
+        let others = (1..each_take).map(|_| *dice.pick(&all));
+        let streams: Vec<_> = std::iter::once(first).chain(others).collect();
         let heard = listen_to(Chirp(dice.between(0, 4 * 48_000)), &streams, dice.between(2_400, 12_000), opus);
         let (least, most) = heard.levels();
         (made, worst) = (made + heard.seams.len(), (worst.0.min(least), worst.1.max(most)));
@@ -307,6 +307,7 @@ fn changes_in_no_order_and_at_any_moment_leave_no_hole_and_no_burst() {
     }
     println!("{made} changes: level {:.1} to {:.1} dB, correlation at least {alike:.3}", worst.0, worst.1);
     assert!(worst.0 > -8.0 && worst.1 < 4.0, "{} to {} dB", worst.0, worst.1);
+    assert!(alike > 0.8, "{alike}");
 }
 
 /// What tells speech from noise in libopus takes a tone for noise after a fifth of a second.

@@ -1,8 +1,8 @@
 //! The tests, and once more those few that failed for want of a quiet machine, perhaps.
 //!
 //! Tests of the package `soundpost-tests` run real programs in real time, several at once, on a machine that others may
-//! use. When a few of them fail, each runs again, alone, and if need be once more; the summary names those that passed
-//! only then, because one that does so often is a fault. Whatever else fails has failed.
+//! use. When a few of them fail, each runs again, alone; the summary names those that passed only then, because one that
+//! does so often is a fault. Whatever else fails has failed.
 
 use crate::steps::{State, cargo, told};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,10 +13,7 @@ use std::thread;
 const PACKAGE: &str = "soundpost-tests";
 
 /// More than these are no accident.
-const MOST: usize = 5;
-
-/// How often these run again.
-const ATTEMPTS: usize = 2;
+const MOST: usize = 3;
 
 /// Runs every test with such a name.
 pub(crate) fn tests(rest: &[std::ffi::OsString]) -> Result<State, String> {
@@ -24,22 +21,20 @@ pub(crate) fn tests(rest: &[std::ffi::OsString]) -> Result<State, String> {
     if !rest.is_empty() {
         tests.arg("--").args(rest);
     }
-    let Err((why, mut printed)) = overheard(tests) else { return Ok(State::Passed) };
-    let mut all = Vec::new();
-    for attempt in 1..=ATTEMPTS {
-        let suspects = suspects(&printed).ok_or_else(|| why.clone())?;
-        let list = suspects.join(", ");
-        println!("\n{why}. These may have failed because the machine was busy: {list}; each runs again, alone.");
-        all.push(format!("{list} (after {attempt})"));
-        let mut again =
-            cargo(["test", "-p", PACKAGE, "--no-fail-fast", "--tests", "--", "--exact", "--test-threads", "1"]);
-        again.args(&suspects);
-        match overheard(again) {
-            Ok(()) => return Ok(State::Noted(format!("only alone: {}", all.join("; ")))),
-            Err((_, said)) => printed = said,
-        }
-    }
-    Err(format!("{why}; failed alone, too: {}", suspects(&printed).unwrap_or_default().join(", ")))
+    let Err((why, printed)) = overheard(tests) else { return Ok(State::Passed) };
+    let Some(suspects) = suspects(&printed) else { return Err(why) };
+    println!(
+        "\n{why}. These may have failed because the machine was busy: {}; each runs again, alone.",
+        list(&suspects)
+    );
+    let mut again = cargo(["test", "-p", PACKAGE, "--no-fail-fast", "--tests", "--", "--exact", "--test-threads", "1"]);
+    again.args(&suspects);
+    overheard(again).map_err(|_| format!("{why}, and alone {} failed again", list(&suspects)))?;
+    Ok(State::Noted(format!("only alone, at the second attempt: {}", list(&suspects))))
+}
+
+fn list(names: &[String]) -> String {
+    names.join(", ")
 }
 
 /// The tests that failed, if they are few and all of that package.
@@ -95,7 +90,7 @@ mod tests {
 
     #[test]
     fn many_failures_those_of_other_packages_and_those_without_a_name_are_final() {
-        let many: String = (0..=MOST).map(|n| format!("test t{n} ... FAILED\n")).collect();
+        let many = "test a ... FAILED\ntest b ... FAILED\ntest c ... FAILED\ntest d ... FAILED\n";
         assert_eq!(suspects(&format!("{many}{END}")), None);
         assert_eq!(
             suspects(&format!("test a ... FAILED\ntest b ... FAILED\n{END}    `-p soundpost-core --lib`\n")),

@@ -10,10 +10,12 @@ pub struct Seam {
     pub bps: u32,
     /// The same for frames that are too short for speech modes: what each frame costs anyway is a larger part there.
     pub short_bps: u32,
+    /// So many samples behind a seam are coded like that, or one frame: fewer bytes at once would be heard, too.
+    pub samples: u32,
 }
 
 /// The one way that seams are coded.
-pub const SEAM: Seam = Seam { bps: 64_000, short_bps: 128_000 };
+pub const SEAM: Seam = Seam { bps: 64_000, short_bps: 128_000, samples: FrameLen::Ms10.samples() };
 
 impl Seam {
     /// Bits a second for a frame of so many samples.

@@ -285,7 +285,9 @@ impl<E: Encode> Capture<E> {
         let pcm = self.gathered.get_mut(..self.filled).unwrap_or(&mut []);
         self.past.pass(pcm, self.stream.channels);
         let late = self.encoder.lookahead().saturating_add(self.past.lag());
-        self.encoder.may_pause(Level::of(pcm).peak < PAUSE_PEAK);
+        if self.stream.tuning.dtx {
+            self.encoder.may_pause(Level::of(pcm).peak < PAUSE_PEAK);
+        }
         let coded = self.encoder.encode(pcm, out.room_mut()).ok();
         let header = coded.and_then(|length| Header::new(Kind::Packet, length).ok());
         let outcome = match header {

@@ -118,7 +118,7 @@ pub(crate) fn clients(text: &str) -> Result<usize, String> {
 
 /// A row of the table: `take` and `show` are the same for all, but for the field and how its text is read.
 macro_rules! key {
-    ($full:literal, $kind:literal, $unset:literal, $example:literal, $takes:ident, $field:ident = $parse:expr, $show:expr, $doc:literal) => {
+    ($full:literal, $kind:literal, $unset:literal, $example:literal, $takes:ident, $($field:ident).+ = $parse:expr, $show:expr, $doc:literal) => {
         Key {
             full: $full,
             kind: $kind,
@@ -127,10 +127,10 @@ macro_rules! key {
             doc: $doc,
             takes: Takes::$takes,
             take: |values, text| {
-                values.$field = $parse(text)?;
+                values.$($field).+ = $parse(text)?;
                 Ok(())
             },
-            show: |values| $show(&values.$field),
+            show: |values| $show(&values.$($field).+),
         }
     };
 }
@@ -191,7 +191,7 @@ pub const KEYS: &[Key] = &[
         "the preset's",
         "10ms",
         Frame,
-        frame = some::<FrameLen>,
+        own.frame = some::<FrameLen>,
         maybe,
         "Sound in one packet: shorter is less delay and more overhead."
     ),
@@ -201,7 +201,7 @@ pub const KEYS: &[Key] = &[
         "the preset's",
         "96k",
         Frame,
-        bitrate = some::<Bitrate>,
+        own.bitrate = some::<Bitrate>,
         maybe_bitrate,
         "Coded bits a second, packet headers not counted."
     ),
@@ -211,7 +211,7 @@ pub const KEYS: &[Key] = &[
         "the preset's",
         "16k",
         Frame,
-        rate = some::<Rate>,
+        own.rate = some::<Rate>,
         |rate: &Option<Rate>| rate.map(|rate| rate.hz().to_string()),
         "Sampling rate whose band is coded at most."
     ),
@@ -221,7 +221,7 @@ pub const KEYS: &[Key] = &[
         "the preset's",
         "1",
         Frame,
-        channels = some::<Channels>,
+        own.channels = some::<Channels>,
         |channels: &Option<Channels>| channels.map(|channels| channels.count().to_string()),
         "Coded channels."
     ),
@@ -231,7 +231,7 @@ pub const KEYS: &[Key] = &[
         "the preset's",
         "3",
         Frame,
-        complexity = some::<Complexity>,
+        own.complexity = some::<Complexity>,
         |effort: &Option<Complexity>| effort.map(|effort| effort.get().to_string()),
         "How hard the encoder works: the price is the processor's time."
     ),
@@ -241,7 +241,7 @@ pub const KEYS: &[Key] = &[
         "the preset's",
         "voice",
         Frame,
-        signal = some::<SignalKind>,
+        own.signal = some::<SignalKind>,
         |kind: &Option<SignalKind>| kind.map(|kind| kind.name().to_owned()),
         "What kind of sound the encoder expects."
     ),
@@ -251,7 +251,7 @@ pub const KEYS: &[Key] = &[
         "the preset's",
         "false",
         Frame,
-        vbr = flag,
+        own.vbr = flag,
         maybe,
         "Packets are as large as the sound needs; else all of one size."
     ),
@@ -261,7 +261,7 @@ pub const KEYS: &[Key] = &[
         "the preset's",
         "true",
         Frame,
-        dtx = flag,
+        own.dtx = flag,
         maybe,
         "Next to nothing is sent during silence, as long as it is below −40 dB of full scale."
     ),

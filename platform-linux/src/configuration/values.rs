@@ -5,9 +5,7 @@ use crate::gpio::PinName;
 use crate::http::Listen;
 use crate::pcm::{Choice, Volume};
 use soundpost_core::capacity::CLIENTS_MAX;
-use soundpost_core::config::{
-    Bitrate, Channels, Complexity, Content, Direction, FrameLen, Gain, Own, Playout, Quality, Rate, SignalKind, Stream,
-};
+use soundpost_core::config::{Content, Direction, Gain, Own, Playout, Quality, Stream};
 use std::path::PathBuf;
 
 /// What the daemon is told.
@@ -21,22 +19,8 @@ pub struct Values {
     pub quality: Quality,
     /// A worse preset is used where no more is possible.
     pub adapt: bool,
-    /// Instead of the preset's.
-    pub frame: Option<FrameLen>,
-    /// Instead of the preset's.
-    pub bitrate: Option<Bitrate>,
-    /// Instead of the preset's.
-    pub rate: Option<Rate>,
-    /// Instead of the preset's.
-    pub channels: Option<Channels>,
-    /// Instead of the preset's.
-    pub complexity: Option<Complexity>,
-    /// Instead of the preset's.
-    pub signal: Option<SignalKind>,
-    /// Instead of the preset's.
-    pub vbr: Option<bool>,
-    /// Instead of the preset's.
-    pub dtx: Option<bool>,
+    /// What is said instead of the preset's.
+    pub own: Own,
     /// How much louder it is sent.
     pub capture_gain: Gain,
     /// The card's own volume.
@@ -81,14 +65,7 @@ impl Default for Values {
             content: Content::default(),
             quality: Quality::default(),
             adapt: true,
-            frame: None,
-            bitrate: None,
-            rate: None,
-            channels: None,
-            complexity: None,
-            signal: None,
-            vbr: None,
-            dtx: None,
+            own: Own::default(),
             capture_gain: Gain::NONE,
             capture_volume: None,
             playback: auto(),
@@ -120,9 +97,7 @@ impl Values {
     /// What is coded instead where no more than this preset is possible.
     #[must_use]
     pub fn stream_at(&self, quality: Quality) -> Stream {
-        let Self { frame, channels, bitrate, rate, complexity, signal, vbr, dtx, .. } = *self;
-        let own = Own { frame, channels, bitrate, rate, complexity, signal, vbr, dtx };
-        own.stream(self.quality, quality, self.content)
+        self.own.stream(self.quality, quality, self.content)
     }
 
     /// What talkers are asked to send.
